@@ -1,0 +1,54 @@
+//! Control requests: cancel and pause.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
+
+/// What a control request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignalKind {
+    /// End the run. Beats a pause.
+    Cancel,
+    /// Hold the run until it is unpaused.
+    Pause,
+}
+
+impl SignalKind {
+    /// The kind's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::Pause => "pause",
+        }
+    }
+}
+
+impl fmt::Display for SignalKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Who asked for a control request, when and why.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SignalRequest {
+    /// Why.
+    pub reason: Option<String>,
+    /// Who.
+    pub requested_by: Option<String>,
+    /// When the store recorded it. A request that is not stored yet has none.
+    pub requested_at: Option<Timestamp>,
+}
+
+impl SignalRequest {
+    /// A request that no store has recorded yet.
+    pub fn new(reason: Option<String>, requested_by: Option<String>) -> Self {
+        Self { reason, requested_by, requested_at: None }
+    }
+}
+
+/// A pause in force: the request that led to it.
+pub type PauseRequest = SignalRequest;

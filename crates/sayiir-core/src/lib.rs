@@ -1,0 +1,23 @@
+//! The words of Sayiir: ids, tasks, codecs, the workflow builder and the plan it makes.
+//!
+//! This crate has no runtime, no I/O and no clock, and builds for wasm32.
+
+pub mod branch;
+pub mod control;
+pub mod error;
+pub mod future;
+pub mod ids;
+pub mod journal;
+pub mod loop_result;
+pub mod plan;
+pub mod priority;
+pub mod task;
+pub mod time;
+pub mod transition;
+pub mod workflow;
+
+mod conflict;
+mod status;
+
+pub use ids::{DefinitionHash, InvalidHash, InvalidInstanceId, MAX_INSTANCE_ID_LEN, TaskId, WorkflowId, validate_instance_id};
+pub use loop_result::{LoopResult, MaxIterationsPolicy};

@@ -1,0 +1,50 @@
+//! What is said of a task besides its code: none of it but the version is part of a definition's identity.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::priority::Priority;
+
+/// What is said of a task besides its code.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskMetadata {
+    /// A name for people.
+    pub display_name: Option<String>,
+    /// What it does.
+    pub description: Option<String>,
+    /// The longest an attempt may take; then it is aborted and fails.
+    pub timeout: Option<Duration>,
+    /// Whether and when a failed attempt is repeated.
+    pub retries: Option<RetryPolicy>,
+    /// Tags that a worker must serve to run it.
+    pub tags: Vec<String>,
+    /// The version of its code. Part of the definition's identity.
+    pub version: Option<String>,
+    /// How urgent it is.
+    pub priority: Option<Priority>,
+}
+
+/// When a failed attempt is repeated.
+///
+/// The wait before retry `n` (from 1) is `initial_delay * backoff_multiplier^(n - 1)`, at most
+/// `max_delay`, less a jitter of up to a tenth.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RetryPolicy {
+    /// How many retries follow the first attempt.
+    pub max_retries: u32,
+    /// The wait before the first retry.
+    pub initial_delay: Duration,
+    /// By how much each wait is longer than the one before it.
+    pub backoff_multiplier: f32,
+    /// The longest wait; one day if absent.
+    pub max_delay: Option<Duration>,
+}
+
+impl RetryPolicy {
+    /// So many retries, after 1 s, 2 s, 4 s and so on.
+    pub const fn with_max_retries(max_retries: u32) -> Self {
+        Self { max_retries, initial_delay: Duration::from_secs(1), backoff_multiplier: 2.0, max_delay: None }
+    }
+}

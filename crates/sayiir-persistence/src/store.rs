@@ -1,0 +1,516 @@
+//! The transactional store interface: everything that the engine's drivers and clients write and read.
+//!
+//! Each operation is atomic and durable once it answers `Ok`. No operation is to be built from smaller
+//! ones, and none knows a plan. Refusals are ordinary answers; an `Err` means that the outcome is unknown
+//! ([`StoreError::is_transient`]) or that the store cannot do it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sayiir_core::DefinitionHash;
+use sayiir_core::branch::{BranchId, Head, JournalRef, LeaseId, Placement, RunNumber};
+use sayiir_core::control::{SignalKind, SignalRequest};
+use sayiir_core::future::BoxFuture;
+use sayiir_core::future::{MaybeSend, MaybeSync};
+use sayiir_core::journal::JournalRow;
+use sayiir_core::time::Timestamp;
+use sayiir_core::transition::Transition;
+use sayiir_core::workflow::{ConflictPolicy, WorkflowStatus};
+
+use crate::error::StoreError;
+use crate::wakeups::Wakeups;
+
+/// What a store operation returns.
+pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+/// A durable (or, for tests, in-memory) home of workflow instances.
+///
+/// Every method is one atomic operation. Dropping a returned future does not withdraw what was asked.
+pub trait Store: MaybeSend + MaybeSync + 'static {
+    /// The sizes this store accepts.
+    fn limits(&self) -> Limits;
+
+    /// Where this store announces, after the commit, that something changed.
+    fn wakeups(&self) -> &Wakeups;
+
+    /// Registers a worker session and hands out its lease number, never used before.
+    fn open_session(&self, process: Process) -> StoreFuture<'_, LeaseId>;
+
+    /// The sessions on `host` that still hold leases, so that a worker can look which processes are dead.
+    fn sessions(&self, host: &str) -> StoreFuture<'_, Vec<(LeaseId, Process)>>;
+
+    /// Makes every branch leased to `lease` due at once (its lease is taken as expired, not cleared).
+    /// Returns how many. For a process that is known to be dead, or that has stopped its work.
+    fn expire_leases(&self, lease: LeaseId) -> StoreFuture<'_, u64>;
+
+    /// Starts a run, or says what is already there.
+    fn start(&self, request: StartRun) -> StoreFuture<'_, StartOutcome>;
+
+    /// Applies transitions of different branches, each accepted or refused by itself, in order.
+    /// A batch holds at most one transition of a branch.
+    fn commit(&self, lease: LeaseId, transitions: Vec<Transition>) -> StoreFuture<'_, Vec<CommitOutcome>>;
+
+    /// Takes up to `limit` branches that are due: revision + 1, leased until now + ttl. Taking one whose
+    /// lease has expired counts a crash.
+    fn claim(&self, request: ClaimRequest) -> StoreFuture<'_, Vec<BranchView>>;
+
+    /// How long until something in this scope is due (zero: now); `None` if nothing ever will be by itself.
+    fn next_due(&self, scope: ClaimScope) -> StoreFuture<'_, Option<Duration>>;
+
+    /// Loads those of the given branches (all branches if empty) of `run` that are leased to `lease`.
+    fn load(&self, lease: LeaseId, run: RunNumber, branches: Vec<BranchId>) -> StoreFuture<'_, Vec<BranchView>>;
+
+    /// Extends leases to now + ttl without moving revisions; answers for each whether it is still held,
+    /// and at which revision (a moved one has news: a pause, an unpause, a request).
+    fn renew(&self, lease: LeaseId, ttl: Duration, branches: Vec<(RunNumber, BranchId)>) -> StoreFuture<'_, Vec<Option<u64>>>;
+
+    /// The values that the given rows hold (handed on, else output, else of the row they refer to), in order.
+    fn read_values(&self, run: RunNumber, rows: Vec<JournalRef>) -> StoreFuture<'_, Vec<Bytes>>;
+
+    /// The values that ended branches handed to their join: each branch's last row, in order.
+    fn read_branch_outputs(&self, run: RunNumber, branches: Vec<BranchId>) -> StoreFuture<'_, Vec<Bytes>>;
+
+    /// The payload of a waiting event, if it is still there.
+    fn read_event(&self, instance_id: &str, name: &str, seq: u64) -> StoreFuture<'_, Option<Bytes>>;
+
+    /// Stores an event and wakes free branches that await it. Events may come before the instance.
+    fn send_event(&self, event: NewEvent) -> StoreFuture<'_, SendOutcome>;
+
+    /// Takes the first waiting event of that name out of the store (a vocabulary operation; the engine
+    /// uses an event only together with a transition).
+    fn take_event(&self, instance_id: &str, name: &str) -> StoreFuture<'_, Option<Bytes>>;
+
+    /// Applies cancel, pause or unpause at once.
+    fn control(&self, command: ControlCommand) -> StoreFuture<'_, ControlOutcome>;
+
+    /// Records a request without applying it, and makes the run's free branches due so that a worker applies it.
+    /// A finished or unknown instance refuses as [`Store::control`] does.
+    fn request_control(&self, instance_id: &str, kind: SignalKind, request: SignalRequest) -> StoreFuture<'_, ControlOutcome>;
+
+    /// The last recorded request of that kind, until it is cleared, applied or unpaused.
+    fn requested_control(&self, instance_id: &str, kind: SignalKind) -> StoreFuture<'_, Option<SignalRequest>>;
+
+    /// Forgets a recorded request.
+    fn clear_control(&self, instance_id: &str, kind: SignalKind) -> StoreFuture<'_, ()>;
+
+    /// An instance with its live branches; `None` if the id is unknown (an id that only has events is unknown).
+    fn instance(&self, instance_id: &str) -> StoreFuture<'_, Option<InstanceRecord>>;
+
+    /// The journal of a run: ordered within a branch, and across branches so that a cause comes before
+    /// its effect (by time, then branch, then revision). `after` continues behind a row; at most `limit` rows.
+    fn journal(&self, run: RunNumber, after: Option<(Timestamp, JournalRef)>, limit: usize) -> StoreFuture<'_, Vec<JournalRow>>;
+
+    /// Instances by id, filtered, in pages.
+    fn list(&self, filter: InstanceFilter) -> StoreFuture<'_, Vec<InstanceSummary>>;
+
+    /// Removes an instance with its heads, events, requests and journal. False if the id is unknown.
+    fn delete(&self, instance_id: &str) -> StoreFuture<'_, bool>;
+
+    /// Imports a snapshot as one transition of the whole instance.
+    fn import(&self, import: Import) -> StoreFuture<'_, ImportOutcome>;
+}
+
+/// The sizes a store accepts. What is larger is refused at the door with [`StoreError::Limit`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest payload of an input, output or event, in bytes.
+    pub payload_bytes: usize,
+    /// The longest name of a node path, event, workflow or tag, in bytes.
+    pub name_bytes: usize,
+    /// The longest error text, in bytes; longer text is cut by the driver.
+    pub error_bytes: usize,
+}
+
+impl Default for Limits {
+    /// 4 MiB payloads, 2 KiB names, 64 KiB of error text.
+    fn default() -> Self {
+        Self { payload_bytes: 4 << 20, name_bytes: 2 << 10, error_bytes: 64 << 10 }
+    }
+}
+
+/// The process that a worker session runs in, so that others on its host can see that it is dead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// What tells this host (and process namespace) from others.
+    pub host: String,
+    /// The process id.
+    pub pid: u32,
+    /// When the process started, in whatever unit the system gives; tells it from a later one with its id.
+    pub started: u64,
+    /// The worker's name, for people.
+    pub worker_id: String,
+}
+
+/// A definition as stores know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// Its identity.
+    pub hash: DefinitionHash,
+    /// The workflow's name; empty if the run was started without a plan.
+    pub name: Arc<str>,
+    /// The workflow's version; empty if it has none.
+    pub version: Arc<str>,
+}
+
+/// A request to start a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartRun {
+    /// The caller's id.
+    pub instance_id: Arc<str>,
+    /// The definition.
+    pub definition: Definition,
+    /// What to do if the id is known.
+    pub policy: ConflictPolicy,
+    /// The workflow's input.
+    pub input: Bytes,
+    /// The first task's id, as a label of the head in phase `Start`.
+    pub first_node: Arc<str>,
+    /// Who may take the root branch.
+    pub placement: Placement,
+    /// A number the caller makes up, the same when it asks again after a lost reply: the run that carries it is its own.
+    pub nonce: u128,
+    /// Takes the root branch's lease at once, if given.
+    pub lease: Option<(LeaseId, Duration)>,
+}
+
+/// What became of a start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StartOutcome {
+    /// A new run; its root branch if the lease was asked for (and, if asked again, is still held at the start).
+    Fresh {
+        /// The new run.
+        run: RunNumber,
+        /// When it was created.
+        created_at: Timestamp,
+        /// The root branch, leased to the caller.
+        root: Option<Box<BranchView>>,
+    },
+    /// `UseExisting`, and the id is known.
+    Existing {
+        /// Its status.
+        status: WorkflowStatus,
+        /// Its output, if completed.
+        output: Option<Bytes>,
+    },
+    /// `Fail`, and the id is known.
+    AlreadyExists,
+    /// The id is known under another definition, under any policy.
+    DefinitionMismatch {
+        /// The definition that the instance has.
+        found: DefinitionHash,
+    },
+}
+
+/// What became of one transition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommitOutcome {
+    /// Applied now.
+    Accepted {
+        /// When.
+        at: Timestamp,
+        /// The parent that this child's end readied and leased to the writer.
+        readied_parent: Option<Box<BranchView>>,
+    },
+    /// Applied earlier: the writer's own row is at that revision (a reply was lost). What it holds now is found by [`Store::load`].
+    AlreadyAccepted,
+    /// Not applied.
+    Refused(Refusal),
+}
+
+/// Why a transition was not applied, in the order in which the reasons are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// Another run took the instance's place, or it was deleted.
+    Replaced,
+    /// The run is over.
+    Ended,
+    /// Another worker took the branch, or it ended.
+    LeaseLost,
+    /// The branch moved under its owner (a pause, an unpause), new mail came, or the event is gone: load it and decide again.
+    Moved,
+}
+
+/// What a worker asks for when it looks for work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimRequest {
+    /// Who asks.
+    pub lease: LeaseId,
+    /// For how long.
+    pub ttl: Duration,
+    /// At most so many branches.
+    pub limit: usize,
+    /// Among which.
+    pub scope: ClaimScope,
+}
+
+/// Which branches a worker can take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClaimScope {
+    /// Those of these definitions whose tags the worker serves, by priority; waiting for `ageing` raises one by one priority.
+    Definitions {
+        /// The definitions that the worker knows.
+        hashes: Arc<[DefinitionHash]>,
+        /// The tags it serves; empty serves all.
+        tags: Arc<[String]>,
+        /// How long a branch waits to rise by one priority.
+        ageing: Duration,
+    },
+    /// Those of one instance.
+    Instance(Arc<str>),
+}
+
+/// A branch as it was loaded: all that the engine needs to decide, read at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchView {
+    /// The instance.
+    pub instance_id: Arc<str>,
+    /// Its run.
+    pub run: RunNumber,
+    /// Its definition.
+    pub definition: DefinitionHash,
+    /// The branch.
+    pub branch: BranchId,
+    /// Its revision, which its owner names in the next write.
+    pub revision: u64,
+    /// Where it stands.
+    pub head: Head,
+    /// How many owners in a row lost their lease while holding it here.
+    pub crashes: u32,
+    /// When it is or was due, if a time was set.
+    pub due_at: Option<Timestamp>,
+    /// Children it still waits for.
+    pub pending: u32,
+    /// Whether the run is paused.
+    pub paused: bool,
+    /// A recorded control request that is not applied yet; cancel before pause.
+    pub requested: Option<SignalKind>,
+    /// How many events were ever sent to the instance.
+    pub mail: u64,
+    /// The first waiting event of each name. Read with `mail`, or after it.
+    pub events: Vec<EventHead>,
+    /// The value of the head's input. Empty while joining (see [`Store::read_branch_outputs`]).
+    pub input: Bytes,
+    /// The store's time when this was read.
+    pub now: Timestamp,
+}
+
+/// A waiting event, without its payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventHead {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its number within the instance.
+    pub seq: u64,
+    /// When it arrived.
+    pub at: Timestamp,
+}
+
+/// An event to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// The instance it is for; need not exist yet.
+    pub instance_id: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its payload.
+    pub payload: Bytes,
+    /// The sender's dedup key, unique per instance while the event waits and after it was used.
+    pub key: Option<Arc<str>>,
+}
+
+/// What became of a sent event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SendOutcome {
+    /// Stored under this number.
+    Stored(u64),
+    /// An event with that key was stored before.
+    Duplicate,
+    /// The instance has ended; nothing was stored.
+    Finished(WorkflowStatus),
+}
+
+/// A control command to be applied at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControlCommand {
+    /// The instance.
+    pub instance_id: Arc<str>,
+    /// What to do.
+    pub action: ControlAction,
+    /// Why and by whom.
+    pub request: SignalRequest,
+}
+
+/// What a control command does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ControlAction {
+    /// End the run: its heads are deleted.
+    Cancel,
+    /// Hold the run: every live branch moves its revision, free ones are held.
+    Pause,
+    /// Let the run go on: every live branch moves its revision, free ones are due as their position says.
+    Unpause,
+}
+
+/// What became of a control command or request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ControlOutcome {
+    /// Done (or recorded).
+    Applied,
+    /// Nothing to do: already cancelled, already paused, not paused.
+    AlreadySo,
+    /// The instance has ended with this status.
+    Finished(WorkflowStatus),
+    /// The id is unknown.
+    NotFound,
+}
+
+/// An instance, read at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceRecord {
+    /// Its summary.
+    pub summary: InstanceSummary,
+    /// Its input.
+    pub input: Bytes,
+    /// Its output, if completed.
+    pub output: Option<Bytes>,
+    /// The node label, priority and tags it was started with.
+    pub first_node: Arc<str>,
+    /// Where the root branch was placed at the start.
+    pub placement: Placement,
+    /// Recorded requests, not applied yet.
+    pub cancel_request: Option<SignalRequest>,
+    /// Recorded requests, not applied yet; while paused, the request that led to it.
+    pub pause_request: Option<SignalRequest>,
+    /// Its live branches (a failed run's are held), by branch id.
+    pub branches: Vec<BranchSummary>,
+    /// The store's time when this was read.
+    pub now: Timestamp,
+}
+
+/// A live branch, as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchSummary {
+    /// The branch.
+    pub branch: BranchId,
+    /// Its revision.
+    pub revision: u64,
+    /// Where it stands.
+    pub head: Head,
+    /// Who holds it.
+    pub lease: Option<LeaseId>,
+    /// When it can be taken: a lease's end, a due time; `None` if it is held or waits.
+    pub run_at: Option<Timestamp>,
+    /// When it is due by its position.
+    pub due_at: Option<Timestamp>,
+    /// The event it waits for.
+    pub awaits: Option<Arc<str>>,
+    /// Children it still waits for.
+    pub pending: u32,
+    /// Owners lost in a row.
+    pub crashes: u32,
+}
+
+/// An instance in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceSummary {
+    /// The caller's id.
+    pub instance_id: Arc<str>,
+    /// The present run.
+    pub run: RunNumber,
+    /// Its definition.
+    pub definition: Definition,
+    /// Its status. See [`crate::status_of`] for how several branches make one status.
+    pub status: WorkflowStatus,
+    /// When the present run started.
+    pub created_at: Timestamp,
+    /// When it last changed its status (not each step: a step writes no instance row).
+    pub updated_at: Timestamp,
+}
+
+/// Which instances to list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct InstanceFilter {
+    /// Only of workflows with this name.
+    pub workflow: Option<String>,
+    /// Only in one of these states; empty means all.
+    pub states: Vec<RunState>,
+    /// Only ids after this one (for the next page).
+    pub after: Option<Arc<str>>,
+    /// At most so many; `None` means 1,000.
+    pub limit: Option<usize>,
+}
+
+/// The stored state of a run; what `WorkflowStatus` refines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RunState {
+    /// Going on (perhaps waiting).
+    Running,
+    /// Held by a pause.
+    Paused,
+    /// Ended with an output.
+    Completed,
+    /// Ended with an error.
+    Failed,
+    /// Ended by a cancel.
+    Cancelled,
+}
+
+/// A snapshot to import: see `SnapshotStore::save_snapshot`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// The caller's id.
+    pub instance_id: Arc<str>,
+    /// Its definition.
+    pub definition: Definition,
+    /// Its input.
+    pub input: Bytes,
+    /// Results to be journaled at the root branch, by node label, where the journal does not have them yet.
+    pub results: Vec<(Arc<str>, Bytes)>,
+    /// Where the instance is put.
+    pub state: ImportState,
+    /// The first node's label and who may take the branch.
+    pub first_node: Arc<str>,
+    /// Who may take the root branch.
+    pub placement: Placement,
+}
+
+/// Where an imported instance is put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImportState {
+    /// The root branch is free and stands here; the value of the last result (else the input) is its input.
+    Running {
+        /// The node label and phase.
+        node: Arc<str>,
+        /// `Start`, `At`, `Delaying` or `Awaiting`.
+        phase: sayiir_core::branch::Phase,
+        /// The awaited event.
+        awaits: Option<Arc<str>>,
+        /// When it is due.
+        due_at: Option<Timestamp>,
+        /// Whether the run is paused, and by whom.
+        paused: Option<SignalRequest>,
+    },
+    /// Completed with this output.
+    Completed(Bytes),
+    /// Failed with this error.
+    Failed(String),
+    /// Cancelled.
+    Cancelled(SignalRequest),
+}
+
+/// What became of an import.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImportOutcome {
+    /// Imported.
+    Imported,
+    /// Another worker holds a lease on the instance.
+    Leased,
+    /// The instance has ended, and stays so.
+    Finished(WorkflowStatus),
+    /// The instance has another definition.
+    DefinitionMismatch {
+        /// The definition that the instance has.
+        found: DefinitionHash,
+    },
+}

@@ -92,7 +92,8 @@ pub enum Wake {
     Now,
     /// This long after the store applies the transition.
     After(Duration),
-    /// At the `due_at` that the branch already has; at once if it has none.
+    /// At the `due_at` that the branch already has. If it has none: never while it waits for children
+    /// or for an event, else at once.
     AsStored,
 }
 

@@ -1,2 +1,41 @@
-//! Under construction.
-fn main() {}
+//! `cargo xtask`: the checks and long runs of this repository, one module a verb.
+
+mod arrows;
+mod check;
+mod ci;
+mod shell;
+mod wasm;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Checks and long runs of the Sayiir repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Check the allowed arrows between crates, and that the portable crates build for wasm32
+    Check,
+    /// Run everything that CI runs: formatting, lints, tests, docs, checks
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().verb {
+        Verb::Check => check::run(),
+        Verb::Ci => ci::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

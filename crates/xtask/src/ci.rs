@@ -1,0 +1,70 @@
+//! `cargo xtask ci`: everything that CI runs, in the order in which a failure is found soonest.
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::Context;
+
+use crate::{check, shell};
+
+type Step = (&'static str, fn() -> anyhow::Result<()>);
+
+const STEPS: &[Step] = &[
+    ("tools", tools),
+    ("format", format),
+    ("lints", lints),
+    ("arrows and wasm", check::run),
+    ("licences and sources", deny),
+    ("tests", tests),
+    ("docs", docs),
+];
+
+/// Runs every step, and stops at the first that fails.
+pub(crate) fn run() -> anyhow::Result<()> {
+    let all = Instant::now();
+    for (number, (name, step)) in STEPS.iter().enumerate() {
+        println!("==> {}/{} {name}", number + 1, STEPS.len());
+        let started = Instant::now();
+        step().with_context(|| format!("step `{name}` failed after {:.1} s", started.elapsed().as_secs_f64()))?;
+        println!("    {name}: ok, {:.1} s", started.elapsed().as_secs_f64());
+    }
+    println!("==> all {} steps passed in {:.1} s", STEPS.len(), all.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Installs what the later steps need and a machine with plain Rust may lack.
+fn tools() -> anyhow::Result<()> {
+    for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        if !shell::works(shell::cargo().args([subcommand, "--version"])) {
+            shell::run(Command::new("rustup").args(["component", "add", component]))
+                .with_context(|| format!("`cargo {subcommand}` is missing, and rustup could not add {component}"))?;
+        }
+    }
+    if !shell::works(shell::cargo().args(["deny", "--version"])) {
+        println!("    cargo-deny is missing: building it takes some minutes");
+        shell::run(shell::cargo().args(["install", "cargo-deny", "--locked", "--quiet"]))
+            .context("`cargo deny` is missing and could not be installed from crates.io")?;
+    }
+    Ok(())
+}
+
+fn format() -> anyhow::Result<()> {
+    shell::run(shell::cargo().args(["fmt", "--all", "--check"])).context("`cargo fmt --all` puts this right")
+}
+
+fn lints() -> anyhow::Result<()> {
+    shell::run(shell::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+fn deny() -> anyhow::Result<()> {
+    shell::run(shell::cargo().args(["deny", "check", "bans", "licenses", "sources"]))
+}
+
+/// Unit, integration and documentation tests.
+fn tests() -> anyhow::Result<()> {
+    shell::run(shell::cargo().args(["test", "--workspace"]))
+}
+
+fn docs() -> anyhow::Result<()> {
+    shell::run(shell::cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+}

@@ -11,7 +11,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Asks again, unchanged, while the store gives no answer, for at most `patience` (`None`: for ever).
 /// Every operation of a store can be asked again: what was applied before says so.
-pub(crate) async fn ask<'a, T>(host: &dyn Host, patience: Option<Duration>, mut operation: impl FnMut() -> StoreFuture<'a, T>) -> Result<T, StoreError> {
+pub(crate) async fn ask<'a, T>(
+    host: &dyn Host,
+    patience: Option<Duration>,
+    mut operation: impl FnMut() -> StoreFuture<'a, T>,
+) -> Result<T, StoreError> {
     let (mut wait, mut waited) = (FIRST_WAIT, Duration::ZERO);
     loop {
         let error = match operation().await {

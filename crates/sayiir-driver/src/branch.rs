@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use sayiir_core::branch::{BranchView, Phase};
 use sayiir_core::control::SignalRequest;
-use sayiir_core::workflow::RunnableWorkflow;
 use sayiir_core::transition::{Next, Transition, Wake};
+use sayiir_core::workflow::RunnableWorkflow;
 use sayiir_engine::{Decision, Definition, Effect, Input, TaskFailure, decide};
 use sayiir_persistence::{ControlAction, ControlCommand, StoreError};
 
@@ -47,7 +47,15 @@ impl Session {
         }
     }
 
-    async fn turn(self: &Arc<Self>, ticket: &Ticket, workflows: &Arc<WorkflowSet>, workflow: &dyn RunnableWorkflow, hold: &mut Hold, branch: BranchView, input: Input) -> Result<Turn, StoreError> {
+    async fn turn(
+        self: &Arc<Self>,
+        ticket: &Ticket,
+        workflows: &Arc<WorkflowSet>,
+        workflow: &dyn RunnableWorkflow,
+        hold: &mut Hold,
+        branch: BranchView,
+        input: Input,
+    ) -> Result<Turn, StoreError> {
         let definition = Definition { plan: workflow.plan(), payloads: workflow.payloads() };
         match decide(definition, &branch, input.clone()) {
             Decision::Do(effect) => self.perform(workflow, hold, branch, effect).await,
@@ -71,7 +79,13 @@ impl Session {
         }
     }
 
-    async fn perform(self: &Arc<Self>, workflow: &dyn RunnableWorkflow, hold: &Hold, branch: BranchView, effect: Effect) -> Result<Turn, StoreError> {
+    async fn perform(
+        self: &Arc<Self>,
+        workflow: &dyn RunnableWorkflow,
+        hold: &Hold,
+        branch: BranchView,
+        effect: Effect,
+    ) -> Result<Turn, StoreError> {
         match effect {
             Effect::RunTask(run) => match self.run_task(hold, workflow, &branch, run).await? {
                 TaskEnd::Told(input) => Ok(Turn::Decide(branch, input)),
@@ -91,7 +105,11 @@ impl Session {
                 };
                 let recorded = ask(&*self.host, self.options.patience, || self.store.requested_control(&branch.instance_id, kind)).await?;
                 if let Some(SignalRequest { reason, requested_by, requested_at: _ }) = recorded {
-                    let command = ControlCommand { instance_id: Arc::clone(&branch.instance_id), action, request: SignalRequest::new(reason, requested_by) };
+                    let command = ControlCommand {
+                        instance_id: Arc::clone(&branch.instance_id),
+                        action,
+                        request: SignalRequest::new(reason, requested_by),
+                    };
                     ask(&*self.host, self.options.patience, || self.store.control(command.clone())).await?;
                 }
                 self.reloaded(branch, Input::Taken).await

@@ -61,7 +61,8 @@ impl Session {
                     let mut tags = task.metadata.tags.clone();
                     tags.sort();
                     tags.dedup();
-                    let placement = sayiir_core::branch::Placement { tags: Arc::from(tags), priority: task.metadata.priority.unwrap_or_default() };
+                    let placement =
+                        sayiir_core::branch::Placement { tags: Arc::from(tags), priority: task.metadata.priority.unwrap_or_default() };
                     transition.next = Next::Release { head: head.clone(), wake: Wake::Now, placement };
                 }
             }
@@ -79,7 +80,13 @@ impl Session {
 
     /// The branches that an accepted transition left with the session, without asking the store where
     /// that is certain.
-    async fn held_after(&self, branch: &BranchView, transition: Transition, at: Timestamp, readied_parent: Option<Box<BranchView>>) -> Result<Committed, StoreError> {
+    async fn held_after(
+        &self,
+        branch: &BranchView,
+        transition: Transition,
+        at: Timestamp,
+        readied_parent: Option<Box<BranchView>>,
+    ) -> Result<Committed, StoreError> {
         let used_event = matches!(transition.guard, EventGuard::Use { .. });
         let Transition { entry, next, .. } = transition;
         let output = entry.map_or(Output::Nothing, |entry| entry.output);

@@ -16,7 +16,12 @@ pub(crate) fn start(session: &Arc<Session>) {
     drop(session.host.spawn(Box::pin(keeper)));
 }
 
-async fn keep(session: Weak<Session>, store: Arc<dyn sayiir_persistence::Store>, host: Arc<dyn crate::host::Host>, half: std::time::Duration) {
+async fn keep(
+    session: Weak<Session>,
+    store: Arc<dyn sayiir_persistence::Store>,
+    host: Arc<dyn crate::host::Host>,
+    half: std::time::Duration,
+) {
     loop {
         let control = store.wakeups().listen_control();
         let mut timer = host.sleep(half);

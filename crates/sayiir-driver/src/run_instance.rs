@@ -93,10 +93,20 @@ pub async fn drive_instance(
     }
 }
 
-async fn claim(session: &Arc<Session>, group: &Arc<Group>, workflows: &Arc<WorkflowSet>, instance_id: &Arc<str>) -> Result<bool, DriveError> {
+async fn claim(
+    session: &Arc<Session>,
+    group: &Arc<Group>,
+    workflows: &Arc<WorkflowSet>,
+    instance_id: &Arc<str>,
+) -> Result<bool, DriveError> {
     let mut any = false;
     loop {
-        let request = ClaimRequest { lease: session.lease, ttl: session.options.ttl, limit: BATCH.min(group.free()), scope: ClaimScope::Instance(Arc::clone(instance_id)) };
+        let request = ClaimRequest {
+            lease: session.lease,
+            ttl: session.options.ttl,
+            limit: BATCH.min(group.free()),
+            scope: ClaimScope::Instance(Arc::clone(instance_id)),
+        };
         if request.limit == 0 {
             return Ok(any);
         }

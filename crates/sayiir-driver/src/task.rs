@@ -33,7 +33,13 @@ pub(crate) enum TaskEnd {
 
 impl Session {
     /// Runs the task that is owed.
-    pub(crate) async fn run_task(&self, hold: &Hold, workflow: &dyn RunnableWorkflow, branch: &BranchView, run: RunTask) -> Result<TaskEnd, StoreError> {
+    pub(crate) async fn run_task(
+        &self,
+        hold: &Hold,
+        workflow: &dyn RunnableWorkflow,
+        branch: &BranchView,
+        run: RunTask,
+    ) -> Result<TaskEnd, StoreError> {
         let Some(task) = workflow.task(run.node).map(Arc::clone) else {
             let error = WorkflowError::TaskNotImplemented(run.path.to_string());
             return Ok(TaskEnd::Told(Input::TaskFailed(TaskFailure::for_good(error.to_string()))));
@@ -124,7 +130,11 @@ impl Session {
         if output.len() <= limit {
             return Input::TaskReturned(output);
         }
-        let error = StoreError::Limit { what: format!("the output of {} of instance {:?}", run.path, branch.instance_id), actual: output.len(), limit };
+        let error = StoreError::Limit {
+            what: format!("the output of {} of instance {:?}", run.path, branch.instance_id),
+            actual: output.len(),
+            limit,
+        };
         Input::TaskFailed(TaskFailure::for_good(error.to_string()))
     }
 

@@ -131,7 +131,11 @@ impl Worker {
     /// Claims what is due. Says how long until there is more, if that is known.
     async fn look(&self, others: &mut Others) -> Result<Option<Duration>, StoreError> {
         self.look_at_others(others).await?;
-        let scope = ClaimScope::Definitions { hashes: self.workflows.hashes(), tags: Arc::clone(&self.session.options.tags), ageing: self.options.ageing };
+        let scope = ClaimScope::Definitions {
+            hashes: self.workflows.hashes(),
+            tags: Arc::clone(&self.session.options.tags),
+            ageing: self.options.ageing,
+        };
         loop {
             let limit = self.options.batch.min(self.group.free());
             if limit == 0 {

@@ -173,7 +173,7 @@ fn check_transition(limits: &Limits, transition: &Transition) -> Result<(), Stor
     if let Some(head) = head {
         length(limits, &head.node, || format!("the path of a node of instance {instance_id:?}"))?;
     }
-    if entry.is_none() && !matches!(next, Next::Release { .. }) {
+    if entry.is_none() && !matches!(next, Next::Release { .. } | Next::Await { .. }) {
         return wrong("only a branch that is handed back has no journal row");
     }
     Ok(())

@@ -142,9 +142,14 @@ impl Data {
         let instance = self.instances.get(&run.instance_id);
         let mail = awaits.as_ref().is_some_and(|name| instance.is_some_and(|instance| instance.events.contains_key(name)));
         let waited = branch.advance(writer.revision, head, due_at, awaits);
-        let run_at = if mail { writer.now } else { due_at.unwrap_or(writer.now) };
+        let run_at = match (writer.held, mail) {
+            (true, _) => None,
+            (false, true) => Some(writer.now),
+            // What waits for children has no time of its own; what is ready is due at once.
+            (false, false) => due_at.or((branch.pending == 0).then_some(writer.now)),
+        };
         let lane = self.index.lane(run.definition, placement);
-        let to = Slot { lane, priority: placement.priority, run_at: (!writer.held).then_some(run_at), lease: None };
+        let to = Slot { lane, priority: placement.priority, run_at, lease: None };
         self.index.replace(writer.run, id, &mut branch.slot, to);
         run.awaiting_no_more(waited, id);
     }

@@ -16,6 +16,7 @@ pub mod loop_result;
 pub mod plan;
 pub mod priority;
 pub mod registry;
+pub mod snapshot;
 pub mod task;
 pub mod time;
 pub mod transition;

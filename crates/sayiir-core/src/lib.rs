@@ -14,6 +14,7 @@ pub mod ids;
 pub mod journal;
 pub mod loop_result;
 pub mod plan;
+pub mod prelude;
 pub mod priority;
 pub mod registry;
 pub mod snapshot;

@@ -45,7 +45,10 @@ impl OpenFile {
 }
 
 fn gone(path: &Path, why: &str) -> StoreError {
-    unavailable(format!("the file {} is gone ({why}); nothing is acknowledged into a deleted file: put it back and open it again", path.display()))
+    unavailable(format!(
+        "the file {} is gone ({why}); nothing is acknowledged into a deleted file: put it back and open it again",
+        path.display()
+    ))
 }
 
 #[cfg(unix)]

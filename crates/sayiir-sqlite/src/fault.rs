@@ -44,11 +44,6 @@ impl Fault {
     }
 }
 
-/// Whether every operation meets this error now, so that trying the next one only waits again.
-pub(crate) fn is_everybodys(error: &StoreError) -> bool {
-    matches!(error, StoreError::Unavailable { .. } | StoreError::ReadOnly { .. } | StoreError::Schema { .. })
-}
-
 pub(crate) fn unavailable(reason: impl Into<String>) -> StoreError {
     StoreError::Unavailable { reason: reason.into(), source: None }
 }

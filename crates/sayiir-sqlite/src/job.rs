@@ -1,6 +1,6 @@
 //! A request on its way through a store's thread: work that can be run again, and somebody who waits for the answer.
 
-use futures_util::channel::oneshot;
+use futures_channel::oneshot;
 use sayiir_persistence::StoreError;
 
 use crate::fault::Outcome;
@@ -40,7 +40,8 @@ impl<Scope: ?Sized, T: Send, F: FnMut(&mut Scope) -> Outcome<T> + Send> Job<Scop
 
     fn answer(self: Box<Self>, result: Result<(), StoreError>) {
         let Self { work: _, done, reply, cost: _ } = *self;
-        let answer = result.and_then(|()| done.ok_or_else(|| StoreError::Misused { reason: "a request was answered before it ran".to_owned() }));
+        let answer =
+            result.and_then(|()| done.ok_or_else(|| StoreError::Misused { reason: "a request was answered before it ran".to_owned() }));
         // Nobody waits any more: what was written stays written.
         let _ = reply.send(answer);
     }

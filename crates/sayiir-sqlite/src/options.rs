@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sayiir_core::time::Clock;
-use sayiir_persistence::Limits;
-
-use crate::clock::SystemClock;
+use sayiir_persistence::{Limits, SystemClock};
 
 /// How sure a write is when it is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -4,7 +4,7 @@ CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROW
 INSERT INTO counter VALUES ('run', 0), ('lease', 0);
 
 CREATE TABLE definition (
-    id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, name TEXT NOT NULL, version TEXT NOT NULL
+    id INTEGER PRIMARY KEY, hash BLOB NOT NULL, name TEXT NOT NULL, version TEXT NOT NULL, UNIQUE (hash, name, version)
 );
 
 CREATE TABLE lane (
@@ -16,15 +16,19 @@ CREATE TABLE session (
     worker_id TEXT NOT NULL, ttl INTEGER
 );
 
+-- `previous` is the run before this one, whose journal is kept so that a late writer learns what became of its write.
+-- `request` is the control request in force, `cancel` and `pause` are recorded ones; each is there if its time is.
 CREATE TABLE instance (
     run INTEGER PRIMARY KEY, instance_id TEXT NOT NULL UNIQUE, status INTEGER NOT NULL, paused INTEGER NOT NULL DEFAULT 0,
-    definition INTEGER, control INTEGER NOT NULL DEFAULT 0, mail INTEGER NOT NULL DEFAULT 0,
-    created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, nonce BLOB,
-    first_node TEXT, lane INTEGER, priority INTEGER, end_branch TEXT, end_revision INTEGER,
-    cancel_open INTEGER NOT NULL DEFAULT 0, cancel_reason TEXT, cancel_by TEXT, cancel_at INTEGER,
-    pause_open INTEGER NOT NULL DEFAULT 0, pause_reason TEXT, pause_by TEXT, pause_at INTEGER
+    previous INTEGER, definition INTEGER, control INTEGER NOT NULL DEFAULT 0, mail INTEGER NOT NULL DEFAULT 0,
+    created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, nonce BLOB, first_node TEXT, lane INTEGER, priority INTEGER,
+    end_branch TEXT, end_revision INTEGER,
+    request_reason TEXT, request_by TEXT, request_at INTEGER,
+    cancel_reason TEXT, cancel_by TEXT, cancel_at INTEGER,
+    pause_reason TEXT, pause_by TEXT, pause_at INTEGER
 );
 
+-- `moved_at` is the time of the last journal row that the next one must not precede.
 CREATE TABLE branch (
     run INTEGER NOT NULL, branch TEXT NOT NULL, revision INTEGER NOT NULL, lease INTEGER, crashes INTEGER NOT NULL DEFAULT 0,
     node TEXT NOT NULL, phase INTEGER NOT NULL, attempt INTEGER NOT NULL,

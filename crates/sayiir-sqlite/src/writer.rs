@@ -10,7 +10,7 @@ use sayiir_persistence::{StoreError, Wakeups};
 
 use crate::clock::StoreClock;
 use crate::connect::OpenFile;
-use crate::fault::{Fault, Outcome, again, is_everybodys};
+use crate::fault::{Fault, Outcome, again};
 use crate::job::{Job, Request};
 use crate::ops::purge;
 use crate::queue::{Queue, Taken};
@@ -215,16 +215,5 @@ pub(crate) struct AbandonOnExit(pub(crate) Arc<Queue<Tx>>);
 impl Drop for AbandonOnExit {
     fn drop(&mut self) {
         self.0.abandon();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_errors_that_meet_everybody_stop_the_single_runs() {
-        assert!(is_everybodys(&crate::fault::unavailable("locked")));
-        assert!(!is_everybodys(&StoreError::Misused { reason: String::new() }));
     }
 }

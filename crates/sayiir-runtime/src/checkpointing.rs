@@ -120,7 +120,11 @@ impl<B: Store> CheckpointingRunner<B> {
     /// # Errors
     ///
     /// If the id is unknown or belongs to another definition, and if the store fails.
-    pub async fn resume<C, Input, M, Out>(&self, workflow: &Workflow<C, Input, M, Out>, instance_id: &str) -> Result<WorkflowStatus, RuntimeError>
+    pub async fn resume<C, Input, M, Out>(
+        &self,
+        workflow: &Workflow<C, Input, M, Out>,
+        instance_id: &str,
+    ) -> Result<WorkflowStatus, RuntimeError>
     where
         C: Codec,
         Input: 'static,
@@ -130,7 +134,13 @@ impl<B: Store> CheckpointingRunner<B> {
         Ok(self.resume_erased(runnable(workflow), instance_id.to_owned()).await?.status)
     }
 
-    pub(crate) async fn run_encoded(&self, workflow: Arc<dyn RunnableWorkflow>, instance_id: String, input: Bytes, wait_for: WaitFor) -> Result<RunEnd, RuntimeError> {
+    pub(crate) async fn run_encoded(
+        &self,
+        workflow: Arc<dyn RunnableWorkflow>,
+        instance_id: String,
+        input: Bytes,
+        wait_for: WaitFor,
+    ) -> Result<RunEnd, RuntimeError> {
         let session = self.session().await?;
         let lease = Some((session.lease(), self.options.ttl));
         match start_run(&*self.backend, workflow.plan(), &instance_id, input, self.policy, lease).await? {
@@ -140,7 +150,11 @@ impl<B: Store> CheckpointingRunner<B> {
     }
 
     async fn resume_erased(&self, workflow: Arc<dyn RunnableWorkflow>, instance_id: String) -> Result<RunEnd, RuntimeError> {
-        let record = self.backend.instance(&instance_id).await?.ok_or_else(|| BackendError::NotFound(format!("no instance {instance_id:?}").into()))?;
+        let record = self
+            .backend
+            .instance(&instance_id)
+            .await?
+            .ok_or_else(|| BackendError::NotFound(format!("no instance {instance_id:?}").into()))?;
         let (expected, found) = (*workflow.plan().hash(), record.summary.definition.hash);
         if expected != found {
             return Err(RuntimeError::mismatch(expected, found));

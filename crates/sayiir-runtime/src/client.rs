@@ -14,11 +14,12 @@ use sayiir_core::future::{MaybeSend, MaybeSync};
 use sayiir_core::journal::{EntryKind, JournalRow};
 use sayiir_core::workflow::{ConflictPolicy, Workflow, WorkflowStatus};
 use sayiir_persistence::{
-    BackendError, ControlAction, ControlCommand, ControlOutcome, InstanceFilter, InstanceRecord, InstanceSummary, NewEvent, SendOutcome, Store,
+    BackendError, ControlAction, ControlCommand, ControlOutcome, InstanceFilter, InstanceRecord, InstanceSummary, NewEvent, SendOutcome,
+    Store,
 };
 
-use crate::error::RuntimeError;
 use crate::checkpointing::runnable;
+use crate::error::RuntimeError;
 use crate::start::{Started, start_run};
 
 /// So many journal rows are read at a time.
@@ -249,9 +250,9 @@ impl<B: Store> WorkflowClient<B> {
     /// `NotFound` if the id is unknown.
     pub async fn wait(&self, instance_id: &str, timeout: Option<Duration>) -> Result<Outcome, RuntimeError> {
         let deadline = timeout.map(|timeout| tokio::time::Instant::now() + timeout);
-        let changes = self.backend.wakeups().listen_instance(instance_id);
+        let watch = self.backend.wakeups().listen_instance(instance_id);
         loop {
-            let changed = changes.listen();
+            let changed = watch.listen();
             let record = self.record(instance_id).await?;
             let left = deadline.map(|deadline| deadline.saturating_duration_since(tokio::time::Instant::now()));
             if record.summary.status.is_terminal() || left.is_some_and(|left| left.is_zero()) {

@@ -13,5 +13,6 @@ pub use sayiir_core::{DefinitionHash, LoopResult, TaskId, task_context};
 pub use sayiir_persistence::{BackendError, InMemoryBackend, SignalStore, SnapshotStore};
 
 pub use crate::{
-    CheckpointingRunner, InProcessRunner, LocalWorker, Outcome, RuntimeError, WorkerHandle, WorkflowClient, WorkflowRunExt, WorkflowRunner, WorkflowSet,
+    CheckpointingRunner, InProcessRunner, LocalWorker, Outcome, RuntimeError, WorkerHandle, WorkflowClient, WorkflowRunExt, WorkflowRunner,
+    WorkflowSet,
 };

@@ -1,3 +1,5 @@
+//! An order that survives a crash at any moment.
+
 use sayiir::prelude::*;
 use std::{sync::Arc, time::Duration};
 

@@ -193,7 +193,8 @@ impl World {
             return BTreeSet::new();
         }
         let rows = WorkflowClient::new(Arc::clone(self.store.inner())).history(ID).await.unwrap();
-        let results = rows.iter().filter(|row| matches!(row.kind, EntryKind::TaskCompleted | EntryKind::JoinCompleted | EntryKind::RouteTaken));
+        let results =
+            rows.iter().filter(|row| matches!(row.kind, EntryKind::TaskCompleted | EntryKind::JoinCompleted | EntryKind::RouteTaken));
         results.map(|row| row.node.to_string()).collect()
     }
 

@@ -223,3 +223,275 @@ impl RegisterableTask for Length {
         "length"
     }
 }
+
+#[test]
+fn the_same_task_stands_at_many_nodes() {
+    let twice = |x: u32| async move { Ok(x * 2) };
+    let workflow = WorkflowBuilder::new(context("twice"))
+        .then("twice", twice)
+        .then("twice", twice)
+        .then_task::<Double>()
+        .then_task_with(Double)
+        .build()
+        .unwrap();
+    assert_eq!(paths(&workflow), ["twice", "twice#2", "double", "double#2"]);
+
+    let add = |n: u32| move |x: u32| async move { Ok(x + n) };
+    let errors = WorkflowBuilder::new(context("two"))
+        .then("a", add(1))
+        .branches(|b| {
+            b.add("a", add(2)).add_flow("f", |b| b.then("b", |x: u32| async move { Ok(x) }));
+        })
+        .join("b", |_| async { Ok(()) })
+        .build()
+        .unwrap_err();
+    assert_eq!(errors.into_vec(), [BuildError::DuplicateTaskId("a".to_owned()), BuildError::DuplicateTaskId("b".to_owned())]);
+}
+
+#[test]
+fn parent_and_child_use_the_same_names() {
+    let build =
+        |name: &str, add: u32| WorkflowBuilder::new(context(name)).with_registry().then("a", move |x: u32| async move { Ok(x + add) });
+    let grandchild = build("c", 1).build().unwrap();
+    let child = build("b", 10).then_serializable_flow(grandchild).build().unwrap();
+    let parent = build("p", 100).then_serializable_flow(child).then_task::<Double>().build().unwrap();
+    assert_eq!(paths(&parent), ["a", "b", "b/a", "b/c", "b/c/a", "double"]);
+    for (path, output) in [("a", "100"), ("b/a", "10"), ("b/c/a", "1"), ("double", "0")] {
+        assert_eq!(run(&parent, path, "0").unwrap(), output, "{path}");
+    }
+    assert_eq!(parent.registry().task_ids().collect::<Vec<_>>(), ["a", "b/a", "b/c/a", "double"]);
+    let rebuilt = parent.to_runnable(&parent.to_serializable()).unwrap();
+    assert_eq!(run(&rebuilt, "b/c/a", "0").unwrap(), "1");
+}
+
+#[test]
+fn a_registry_gives_every_kind_of_task() {
+    let codec = Arc::new(JsonCodec);
+    let mut registry = TaskRegistry::with_codec(codec)
+        .register("double", Double)
+        .register("countdown", Countdown)
+        .register_fn("key", |x: u32| async move { Ok(format!("k{x}")) })
+        .register_fn("names", |results: NamedBranchResults| async move { Ok(results.len()) })
+        .register_join("sum", |o: BranchOutputs<_>| async move { Ok(o.get::<Double>()? + o.get_by_id::<u32>("flow")?) })
+        .build();
+    assert!(registry.set_metadata("double", TaskMetadata { tags: vec!["math".to_owned()], ..TaskMetadata::default() }));
+    assert!(!registry.set_metadata("triple", TaskMetadata::default()));
+    let workflow: SerializableWorkflow<_, u32, _, usize> = WorkflowBuilder::new(context("registered"))
+        .with_existing_registry(registry)
+        .then_registered::<u32>("double")
+        .fork()
+        .branch_registered("double")
+        .branch_flow("flow", |b| b.loop_task_registered::<u32>("countdown", 9))
+        .join_registered::<u32>("sum")
+        .route_registered::<u32>("key")
+        .branch_registered("k1", &["double", "double"])
+        .branch("k2", |arm| arm.then_task::<Double>())
+        .default_registered(&["double"])
+        .done()
+        .fork()
+        .branch_flow("only", |b| b.delay("d", Duration::ZERO))
+        .join_registered::<usize>("names")
+        .build()
+        .unwrap();
+    let nodes: Vec<_> = workflow.iter_nodes().collect();
+    assert_eq!(nodes[0].tags, ["math"]);
+    assert_eq!(run(&workflow, "key", "7").unwrap(), "k7");
+    let join = |path: &str, branches: &[(&str, &'static str)]| {
+        let node = workflow.plan().find(path).unwrap();
+        let branches = branches.iter().map(|(name, output)| (Arc::from(*name), Bytes::from_static(output.as_bytes()))).collect();
+        now(workflow.task(node).unwrap().run(TaskInput::Branches(branches))).map(|output| String::from_utf8(output.to_vec()).unwrap())
+    };
+    assert_eq!(join("sum", &[("double", "40"), ("flow", "2")]).unwrap(), "42");
+    assert_eq!(join("sum", &[("double", "40")]).unwrap_err().to_string(), "no branch \"flow\"");
+    assert_eq!(join("names", &[("only", "1")]).unwrap(), "1");
+    assert!(join("double", &[]).unwrap_err().to_string().contains("\"double\""));
+    assert!(run(&workflow, "sum", "1").is_err());
+}
+
+#[test]
+fn what_a_registry_lacks_is_said() {
+    let built: Result<SerializableWorkflow<_, u32, _, _>, _> = WorkflowBuilder::new(context("lacking"))
+        .with_existing_registry(TaskRegistry::new())
+        .then_registered::<u32>("x")
+        .route_registered::<u32>("y")
+        .branch_registered("k", &["z"])
+        .branch_registered("l", &[])
+        .done()
+        .build();
+    let missing = |id: &str| BuildError::TaskNotFound(id.to_owned());
+    let expected = [missing("x"), missing("y"), missing("z"), BuildError::EmptyBranch("l".to_owned())];
+    assert_eq!(built.unwrap_err().into_vec(), expected);
+
+    let mut registry = TaskRegistry::new();
+    registry.register_fn("a", Arc::new(JsonCodec), |x: u32| async move { Ok(x) });
+    let builder = WorkflowBuilder::new(context("other")).with_existing_registry(registry);
+    let errors = builder.then("a", |x: u32| async move { Ok(x + 1) }).build().unwrap_err();
+    assert_eq!(errors.into_vec(), [BuildError::DuplicateTaskId("a".to_owned())]);
+}
+
+#[test]
+fn a_stored_definition_is_rebuilt_or_refused() {
+    let build = |id: &str| WorkflowBuilder::new(context("stored")).with_registry().then(id, |x: u32| async move { Ok(x) }).build().unwrap();
+    let (workflow, other) = (build("a"), build("b"));
+    let stored = workflow.to_serializable();
+    assert_eq!(
+        serde_json::to_value(&stored).unwrap()["nodes"][0],
+        serde_json::json!({"path": "a", "id": "a", "kind": "task", "task": "a"})
+    );
+    assert_eq!(run(&workflow.to_runnable(&stored).unwrap(), "a", "3").unwrap(), "3");
+    let found = *workflow.definition_hash();
+    let mismatch = BuildError::DefinitionMismatch { expected: *other.definition_hash(), found };
+    assert_eq!(other.to_runnable(&stored).unwrap_err().into_vec(), [mismatch]);
+    let mut unknown = stored.clone();
+    unknown.nodes[0].task = Some("gone".to_owned());
+    assert_eq!(workflow.to_runnable(&unknown).unwrap_err().into_vec(), [BuildError::TaskNotFound("gone".to_owned())]);
+    let later = serde_json::to_string(&stored).unwrap().replace("sayiir-definition-1", "sayiir-definition-9");
+    assert!(serde_json::from_str::<sayiir_core::workflow::WorkflowDefinition>(&later).is_err());
+}
+
+#[test]
+fn routes_cover_their_keys() {
+    let side = |_: u32| async { Ok(Side::Left) };
+    let errors = WorkflowBuilder::new(context("uncovered"))
+        .route::<u32, Side, _, _>(side)
+        .branch(Side::Left, |arm| arm.then_task::<Double>())
+        .done()
+        .build()
+        .unwrap_err();
+    let missing = BuildError::MissingBranches { branch_id: "route".to_owned(), missing_keys: vec!["right".to_owned()] };
+    assert_eq!(errors.into_vec(), [missing]);
+    let covered = WorkflowBuilder::new(context("covered"))
+        .with_registry()
+        .route::<u32, Side, _, _>(side)
+        .branch(Side::Left, |arm| arm.then_task::<Double>())
+        .default_branch(|arm| arm.delay("later", Duration::ZERO))
+        .done()
+        .then("out", |envelope: BranchEnvelope<u32>| async move { Ok(envelope.result) })
+        .route::<u32, Side, _, _>(|_: u32| async { Ok(Side::Right) })
+        .default_branch(|arm| arm.then_task::<Double>())
+        .done()
+        .build()
+        .unwrap();
+    assert_eq!(covered.registry().task_ids().collect::<Vec<_>>(), ["double", "out", "route", "route#2"]);
+    assert_eq!(run(&covered.to_runnable(&covered.to_serializable()).unwrap(), "route#2", "1").unwrap(), "right");
+    let route = covered.plan().find("route").unwrap();
+    assert_eq!(covered.payloads().route_envelope(route, "left", &Bytes::from("4")).unwrap(), r#"{"branch":"left","result":4}"#);
+    assert!(covered.payloads().route_envelope(route, "left", &Bytes::from("x")).is_err());
+}
+
+#[test]
+fn metadata_belongs_to_the_step_just_added() {
+    let retries = || TaskMetadata { retries: Some(RetryPolicy::with_max_retries(7)), ..TaskMetadata::default() };
+    let named =
+        || TaskMetadata { display_name: Some("Wait".to_owned()), description: Some("for it".to_owned()), ..TaskMetadata::default() };
+    let child = WorkflowBuilder::new(context("child")).then_task::<Double>().version("3").build().unwrap();
+    let workflow = WorkflowBuilder::new(context("said"))
+        .then_task::<Double>()
+        .delay("d", Duration::ZERO)
+        .with_metadata(named())
+        .fork()
+        .branch_task::<Double>()
+        .join("j", |o| async move { o.get::<Double>() })
+        .with_metadata(retries())
+        .loop_task_struct::<Countdown, _>(3)
+        .with_metadata(retries())
+        .route_str::<u32, _, _>(|_| async { Ok("k".to_owned()) })
+        .branch("k", |arm| arm.then_task::<Double>().with_metadata(TaskMetadata::default()))
+        .done()
+        .with_metadata(retries())
+        .then("r", |envelope: BranchEnvelope<u32>| async move { Ok(envelope.result) })
+        .then_flow(child)
+        .with_metadata(named())
+        .wait_for_signal("s", "go", Some(Duration::from_secs(1)))
+        .build()
+        .unwrap();
+    let nodes: Vec<_> =
+        workflow.iter_nodes().map(|n| (n.path, n.kind.as_str(), n.retry_policy.map(|r| r.max_retries), n.predecessor_id)).collect();
+    let before = |id: &str| Some(id.to_owned());
+    let expected = [
+        ("double", "task", Some(2), None),
+        ("d", "delay", None, before("double")),
+        ("j", "fork", Some(7), before("d")),
+        ("j/double", "task", Some(2), before("j")),
+        ("countdown", "loop", Some(7), before("j")),
+        ("route", "branch", Some(7), before("countdown")),
+        ("route/k/double", "task", None, before("route")),
+        ("r", "task", None, before("route")),
+        ("child", "child_workflow", None, before("r")),
+        ("child/double", "task", Some(2), before("child")),
+        ("s", "await_signal", None, before("child")),
+    ];
+    assert_eq!(nodes, expected.map(|(path, kind, retries, before)| (path.to_owned(), kind, retries, before)));
+    let nodes: Vec<_> = workflow.iter_nodes().collect();
+    assert_eq!(nodes[1].display_name.as_deref(), Some("Wait"));
+    assert_eq!(nodes[8].description.as_deref(), Some("for it"));
+    assert_eq!(nodes[8].version.as_deref(), Some("3"));
+    assert_eq!(nodes[10].timeout, Some(Duration::from_secs(1)));
+
+    let errors = WorkflowBuilder::new(context("refused"))
+        .with_metadata(named())
+        .delay("d", Duration::ZERO)
+        .with_metadata(retries())
+        .then_task::<Double>()
+        .build()
+        .unwrap_err();
+    let refused = |node: &str, field| BuildError::MetadataNotApplicable { node: node.to_owned(), field };
+    assert_eq!(errors.into_vec(), [refused("the workflow's start", "metadata of a step"), refused("d", "retries")]);
+}
+
+#[test]
+fn a_bad_payload_names_its_signal() {
+    let child = WorkflowBuilder::new(context("child")).delay("d", Duration::ZERO).then_task::<Double>().build().unwrap();
+    let workflow: SerializableWorkflow<_, (), _, _> = WorkflowBuilder::new(context("signals"))
+        .with_registry()
+        .wait_for_signal("s", "first", None)
+        .delay("d", Duration::ZERO)
+        .branches(|b| {
+            b.add_task::<Double>();
+            b.add_flow("deep", |b| b.loop_flow("l", |body| body.then("x", |x: u32| async move { Ok(LoopResult::Done(x)) }), 3));
+            b.add_flow("child", |b| b.then_flow(child));
+        })
+        .join("j", |_| async { Ok(1) })
+        .then("after", |x: u32| async move { Ok(x) })
+        .wait_for_signal("t", "second", Some(Duration::ZERO))
+        .route::<u32, Side, u32, _, _>(|_| async { Ok(Side::Left) })
+        .default_branch(|arm| arm.then("y", |y: Option<u32>| async move { Ok(y.unwrap_or(0)) }))
+        .done()
+        .build()
+        .unwrap();
+    let signals = [("j/double", "first"), ("j/deep/l/x", "first"), ("j/child/child/double", "first"), ("route", "second")];
+    for (path, signal) in signals {
+        let error = run(&workflow, path, "null").unwrap_err();
+        assert!(error.is::<DoNotRetry>(), "{path}");
+        assert!(error.to_string().contains(&format!("signal {signal:?}")), "{path}: {error}");
+    }
+    assert_eq!(run(&workflow, "route/*/y", "null").unwrap(), "0");
+    let error = run(&workflow, "after", "null").unwrap_err().to_string();
+    assert_eq!(error, "could not decode the input of \"after\" as a u32");
+}
+
+#[test]
+fn too_deep_is_an_error_for_builders_too() {
+    type Builder = WorkflowBuilder<JsonCodec, u32, sayiir_core::workflow::Typed<u32>>;
+    fn nest(builder: Builder, depth: usize) -> Builder {
+        if depth == 0 {
+            return builder.then_task::<Double>();
+        }
+        builder.fork().branch_flow("b", |inner| nest(inner, depth - 1)).join("j", |o| async move { o.get_by_id::<u32>("b") })
+    }
+    assert!(nest(WorkflowBuilder::new(context("deep")), 63).build().is_ok());
+    let errors = nest(WorkflowBuilder::new(context("deeper")), 100_000).build().unwrap_err();
+    assert_eq!(errors.into_vec(), [BuildError::TooDeep("b".to_owned())]);
+}
+
+#[test]
+fn ten_thousand_steps_are_built_one_by_one() {
+    let mut builder = WorkflowBuilder::new(context("long")).then_task::<Double>();
+    for index in 1..10_000 {
+        builder = if index % 2 == 0 { builder.then_task::<Double>() } else { builder.delay(format!("d{index}"), Duration::ZERO) };
+    }
+    let workflow = builder.build().unwrap();
+    assert_eq!(workflow.iter_nodes().count(), 10_000);
+    let parent = WorkflowBuilder::new(context("parent")).then_flow(workflow).build().unwrap();
+    assert_eq!(parent.iter_nodes().count(), 10_001);
+}

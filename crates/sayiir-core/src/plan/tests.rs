@@ -45,7 +45,7 @@ fn sample() -> Draft {
 
     let mut draft = sequence(&["start", "start"]);
     draft.push_loop("pages", pages, 9, MaxIterationsPolicy::Fail);
-    draft.push_signal("approval", "approve", Some(Duration::from_secs(60)));
+    draft.push_signal("approval", "approve", Some(Duration::from_mins(1)));
     draft
 }
 

@@ -54,11 +54,11 @@ pub trait FlowsInto<I> {}
 impl<T> FlowsInto<T> for Typed<T> {}
 impl<T> FlowsInto<T> for Untyped {}
 
+/// A builder's state with which a workflow of codec `C` may end.
 #[diagnostic::on_unimplemented(
     message = "a workflow cannot end with `{Self}` here",
     note = "the codec must decode its output; after a child workflow that ends with a signal, call `untyped()` first"
 )]
-/// A builder's state with which a workflow of codec `C` may end.
 pub trait FlowEnd<C> {
     /// What the workflow gives.
     type Output: 'static;

@@ -1,5 +1,7 @@
 //! Workflows with a registry: tasks taken from it, tasks kept in it, definitions rebuilt from it.
 
+#![allow(clippy::redundant_closure_for_method_calls, reason = "an arm reads the same whether it has one step or two")]
+
 mod common;
 
 use std::sync::Arc;
@@ -110,4 +112,35 @@ fn a_stored_definition_is_rebuilt_or_refused() {
     assert_eq!(workflow.to_runnable(&unknown).unwrap_err().into_vec(), [BuildError::TaskNotFound("gone".to_owned())]);
     let later = serde_json::to_string(&stored).unwrap().replace("sayiir-definition-1", "sayiir-definition-9");
     assert!(serde_json::from_str::<sayiir_core::workflow::WorkflowDefinition>(&later).is_err());
+}
+
+/// Two instances of one type are one task at many nodes, but each node keeps its own.
+#[test]
+fn instances_with_values_of_their_own_are_kept_apart() {
+    let workflow =
+        WorkflowBuilder::new(context("instances")).with_registry().then_task_with(Add(1)).then_task_with(Add(10)).build().unwrap();
+    assert_eq!(workflow.registry().task_ids().collect::<Vec<_>>(), ["add", "add#2"]);
+    let rebuilt = workflow.to_runnable(&workflow.to_serializable()).unwrap();
+    for workflow in [workflow.workflow(), &rebuilt] {
+        assert_eq!(run(workflow, "add", "0").unwrap(), "1");
+        assert_eq!(run(workflow, "add#2", "0").unwrap(), "10");
+    }
+}
+
+struct Add(u32);
+
+impl CoreTask for Add {
+    type Input = u32;
+    type Output = u32;
+    type Future = std::future::Ready<Result<u32, BoxError>>;
+
+    fn run(&self, input: u32) -> Self::Future {
+        std::future::ready(Ok(input + self.0))
+    }
+}
+
+impl RegisterableTask for Add {
+    fn task_id() -> &'static str {
+        "add"
+    }
 }

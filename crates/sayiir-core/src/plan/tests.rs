@@ -273,7 +273,11 @@ fn nesting_ends_with_an_error() {
 fn all_errors_are_found_at_once() {
     let mut draft = sequence(&["", "nul\0"]);
     draft.push_fork("j", task("j"), Vec::new());
-    draft.push_fork("k", task("k"), vec![("x".to_owned(), sequence(&["a"])), ("x".to_owned(), Draft::new())]);
+    draft.push_fork(
+        "k",
+        task("k"),
+        vec![("x".to_owned(), sequence(&["a"])), ("x".to_owned(), Draft::new()), (String::new(), sequence(&["a"]))],
+    );
     draft.push_route("r", task("r"), Vec::new(), None);
     draft.push_loop("l", sequence(&["b"]), 0, MaxIterationsPolicy::Fail);
     draft.push_delay("d", Duration::MAX);
@@ -284,6 +288,7 @@ fn all_errors_are_found_at_once() {
         "EmptyFork",
         "DuplicateBranch",
         "EmptyBranch",
+        "InvalidName",
         "EmptyBranch",
         "InvalidMaxIterations",
         "InvalidName",

@@ -76,7 +76,7 @@ impl<C, Input, S, M> WorkflowBuilder<C, Input, S, M> {
 }
 
 impl<C, Input, S, M, R> WorkflowBuilder<C, Input, S, M, R> {
-    /// Sets the workflow's version, which is part of the definition's identity.
+    /// Sets the workflow's version, which is part of the definition's identity. A branch, arm or body has none.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = version.into();
         self

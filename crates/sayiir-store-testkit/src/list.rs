@@ -137,7 +137,7 @@ macro_rules! case_list {
     ([] $($topic:ident { $($name:ident)* })*) => {
         /// Every case.
         pub const CASES: &[Case] = &[
-            $($(Case { topic: stringify!($topic), name: stringify!($name), run: |make| crate::cases::$topic::$name(make) },)*)*
+            $($(Case { topic: stringify!($topic), name: stringify!($name), run: |make| $crate::cases::$topic::$name(make) },)*)*
         ];
     };
 }

@@ -76,8 +76,11 @@ pub fn an_unpause_derives_every_time_again(make: Factory<'_>) {
     let root = |id: &str| bench.record(id).branches.remove(0);
     let ids = ["queued", "delayed", "timed", "parked", "forked"];
     let before = ids.map(|id| (root(id).run_at, root(id).revision + 2, root(id).lease));
-    ids.map(|id| bench.apply(id, ControlAction::Pause));
-    ids.map(|id| bench.apply(id, ControlAction::Unpause));
+    for action in [ControlAction::Pause, ControlAction::Unpause] {
+        for id in ids {
+            bench.apply(id, action);
+        }
+    }
     assert_eq!(ids.map(|id| (root(id).run_at, root(id).revision, root(id).lease)), before);
     let held = bench.start_held("held", lease);
     bench.apply("held", ControlAction::Pause);

@@ -74,14 +74,14 @@ fn commits() {
     });
     rate("transitions, 64 requests at once", || {
         let asked: Vec<_> = roots.iter_mut().map(|root| store.commit(lease, vec![next(root)])).collect();
-        asked.into_iter().for_each(|answer| assert!(accepted(&block_on(answer).unwrap())));
+        assert!(asked.into_iter().all(|answer| accepted(&block_on(answer).unwrap())));
         64
     });
     let mut number = 0;
     rate("starts, 64 requests at once", || {
         let asked: Vec<_> = (0..64).map(|nonce| store.start(request(&format!("s{}", number + nonce), nonce, None))).collect();
         number += 64;
-        asked.into_iter().for_each(|answer| drop(block_on(answer).unwrap()));
+        assert!(asked.into_iter().all(|answer| block_on(answer).is_ok()));
         64
     });
     rate("claims of 64", || block_on(store.claim(everything(64, lease))).unwrap().len());
@@ -98,12 +98,12 @@ fn a_step_and_a_claim_beside_many_rows() {
         for chunk in (0..size).step_by(256) {
             let ask = |number: u128| {
                 let mut start = request(&format!("{size}-{number}"), number, None);
-                let tag = if number % 10 == 0 { "ours".to_owned() } else { format!("t{}", number % 20) };
+                let tag = if number.is_multiple_of(10) { "ours".to_owned() } else { format!("t{}", number % 20) };
                 start.placement = Placement { tags: Arc::from([tag]), ..Placement::default() };
                 store.start(start)
             };
             let asked: Vec<_> = (chunk..(chunk + 256).min(size)).map(ask).collect();
-            asked.into_iter().for_each(|answer| drop(block_on(answer).unwrap()));
+            assert!(asked.into_iter().all(|answer| block_on(answer).is_ok()));
         }
         println!("{size} instances, file {} MB", fs::metadata(&place.file).unwrap().len() >> 20);
         let mut root = start_leased(&store, &format!("mine{size}"), lease);

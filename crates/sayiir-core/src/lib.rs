@@ -11,6 +11,7 @@ pub mod journal;
 pub mod loop_result;
 pub mod plan;
 pub mod priority;
+pub mod snapshot;
 pub mod task;
 pub mod time;
 pub mod transition;

@@ -18,11 +18,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{accepted, advance, block_on, definition, everything, open, place, request, session, start_leased};
+use common::{accepted, advance, block_on, definition, everything, open, open_with, place, request, session, start_leased};
 use rusqlite::Connection;
 use sayiir_core::branch::Placement;
+use sayiir_core::transition::Transition;
 use sayiir_persistence::{BranchView, ClaimScope, Store};
-use sayiir_sqlite::SqliteBackend;
+use sayiir_sqlite::{SqliteBackend, SqliteOptions, Synchronous};
 
 const TIME: Duration = Duration::from_secs(3);
 
@@ -57,11 +58,6 @@ fn commits() {
     let store = open(&place.file);
     let lease = session(&store);
     let mut roots = roots(&store, lease, "a", 64);
-    let next = |root: &mut BranchView| {
-        let transition = advance(&root.instance_id, root.run, root.revision);
-        root.revision += 1;
-        transition
-    };
     let root = &mut roots[0];
     rate("transitions, one at a time", || {
         assert!(accepted(&block_on(store.commit(lease, vec![next(root)])).unwrap()));
@@ -86,6 +82,31 @@ fn commits() {
     });
     rate("claims of 64", || block_on(store.claim(everything(64, lease))).unwrap().len());
     raw(&place.dir.path().join("raw2.db"));
+    without_the_disk(&place.dir.path().join("off.db"));
+}
+
+/// What is left when the disk costs nothing.
+fn without_the_disk(path: &Path) {
+    let options = SqliteOptions::default().with_synchronous(Synchronous::MayDestroyFileOnPowerFailure);
+    let store = open_with(path, options).unwrap();
+    let lease = session(&store);
+    let mut roots = roots(&store, lease, "a", 64);
+    rate("no fsync: transitions, one request of 64", || {
+        let batch = roots.iter_mut().map(next).collect();
+        assert!(accepted(&block_on(store.commit(lease, batch)).unwrap()));
+        64
+    });
+    rate("no fsync: 64 requests at once", || {
+        let asked: Vec<_> = roots.iter_mut().map(|root| store.commit(lease, vec![next(root)])).collect();
+        assert!(asked.into_iter().all(|answer| accepted(&block_on(answer).unwrap())));
+        64
+    });
+}
+
+fn next(root: &mut BranchView) -> Transition {
+    let transition = advance(&root.instance_id, root.run, root.revision);
+    root.revision += 1;
+    transition
 }
 
 #[test]

@@ -112,9 +112,9 @@ pub(crate) fn value(look: Look<'_>, run: RunNumber, of: &JournalRef) -> Outcome<
 
 /// A row that heads or rows refer to, but that is not there (or holds no value).
 fn missing(look: Look<'_>, run: RunNumber, branch: &BranchId, revision: Option<u64>) -> Fault {
-    let sql = "SELECT instance_id FROM instance WHERE run = ?1 OR previous = ?1";
+    let sql = "SELECT instance_id FROM instance WHERE run = ?1";
     let instance = match first(look.conn, sql, [Col(run)], |row| row.get::<_, String>(0)) {
-        Ok(instance) => instance.unwrap_or_else(|| "(deleted)".to_owned()),
+        Ok(instance) => instance.unwrap_or_else(|| "(replaced or deleted)".to_owned()),
         Err(fault) => return fault,
     };
     let row = revision.map_or_else(|| "any row".to_owned(), |revision| format!("the row at revision {revision}"));

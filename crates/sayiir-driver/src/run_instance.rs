@@ -47,7 +47,7 @@ enum Left {
     Others,
 }
 
-/// Drives the branches of an instance that are due, beginning with `root` if the session holds it already.
+/// Drives the branches of an instance's run that are due, beginning with `root` if the session holds it already.
 ///
 /// Waits out backoffs; returns when the instance has ended, is paused, or waits for delays and signals
 /// only. Touches nothing of an instance that a live worker holds.
@@ -56,6 +56,7 @@ pub async fn drive_instance(
     group: &Arc<Group>,
     workflows: &Arc<WorkflowSet>,
     instance_id: &Arc<str>,
+    run: RunNumber,
     root: Option<Box<BranchView>>,
     wait_for: WaitFor,
 ) -> Result<RunEnd, DriveError> {
@@ -77,6 +78,9 @@ pub async fn drive_instance(
         let mut wait = None;
         if group.active() == 0 {
             let record = read(session, instance_id).await?.ok_or_else(|| DriveError::Gone(Arc::clone(instance_id)))?;
+            if record.summary.run != run {
+                return Err(DriveError::Replaced(Arc::clone(instance_id)));
+            }
             match left(&record, driven, wait_for) {
                 Left::Stop => return Ok(RunEnd { status: record.summary.status, output: record.output }),
                 Left::Others => return Ok(RunEnd { status: WorkflowStatus::InProgress, output: None }),
@@ -160,6 +164,9 @@ pub enum DriveError {
     /// The store could not be asked.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Another start took the instance's place.
+    #[error("the run of instance {0:?} was replaced by another start under the policy 'terminate_existing'")]
+    Replaced(Arc<str>),
     /// The instance was deleted meanwhile.
     #[error("the instance {0:?} is gone: it was deleted")]
     Gone(Arc<str>),

@@ -179,7 +179,7 @@ impl<B: Store> CheckpointingRunner<B> {
         let group = Arc::new(Group::new(BRANCHES));
         let workflows = Arc::new(WorkflowSet::new().with(workflow));
         let guard = RunGuard::new(&session, &group, &workflows, Some(run));
-        let end = drive_instance(&session, &group, &workflows, &Arc::from(instance_id), root, wait_for).await;
+        let end = drive_instance(&session, &group, &workflows, &Arc::from(instance_id), run, root, wait_for).await;
         drop(guard);
         Ok(end?)
     }

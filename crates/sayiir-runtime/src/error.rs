@@ -70,6 +70,7 @@ impl From<DriveError> for RuntimeError {
         match error {
             DriveError::Fault(fault) => Self::Backend(BackendError::from(fault.cause)),
             DriveError::Store(error) => error.into(),
+            replaced @ DriveError::Replaced(_) => Self::Workflow(WorkflowError::ResumeError(replaced.to_string())),
             DriveError::Gone(id) => Self::Backend(BackendError::NotFound(id.to_string().into())),
         }
     }

@@ -1,4 +1,5 @@
 //! The README's first program is the example `order`, has at most 25 lines, and survives `kill -9`.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

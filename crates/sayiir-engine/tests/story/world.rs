@@ -106,7 +106,9 @@ impl World {
         };
         match block_on(self.store.start(request)).unwrap() {
             StartOutcome::Fresh { run, .. } => self.run = run,
-            other => panic!("not started: {other:?}"),
+            refused @ (StartOutcome::Existing { .. } | StartOutcome::AlreadyExists | StartOutcome::DefinitionMismatch { .. }) => {
+                panic!("not started: {refused:?}")
+            }
         }
     }
 

@@ -61,7 +61,7 @@ impl Session {
                     ticket.group().note_timer();
                 }
                 match self.commit(&branch, *transition).await {
-                    Ok(Committed::Holding(views)) => Ok(self.go_on(ticket, workflows, hold, views)),
+                    Ok(Committed::Holding(views)) => Ok(self.go_on(ticket, workflows, hold, views).await),
                     Ok(Committed::Moved) => self.reloaded(branch, input).await,
                     Ok(Committed::Lost) => Ok(None),
                     Err(error @ StoreError::Limit { .. }) if !matches!(input, Input::TaskFailed(_)) => {
@@ -113,14 +113,20 @@ impl Session {
     }
 
     /// Goes on with the first of the branches, and drives the others beside it.
-    fn go_on(self: &Arc<Self>, ticket: &Ticket, workflows: &Arc<WorkflowSet>, hold: &mut Hold, views: Vec<BranchView>) -> Turn {
+    async fn go_on(self: &Arc<Self>, ticket: &Ticket, workflows: &Arc<WorkflowSet>, hold: &mut Hold, views: Vec<BranchView>) -> Turn {
         let mut turn = None;
+        let several = views.len() > 1;
         for view in views {
             if turn.is_none() && hold.move_to(&view.branch) {
                 turn = Some((view, Input::Taken));
             } else {
                 self.drive(ticket.group(), workflows, view);
             }
+        }
+        if several {
+            // A runtime may keep what was spawned last for this very thread: a task that goes on without
+            // a pause, and blocks, would keep its sibling from starting anywhere.
+            yield_once().await;
         }
         turn
     }
@@ -144,4 +150,17 @@ const fn sets_timer(transition: &Transition) -> bool {
         Next::Await { wake, .. } => wake.is_some(),
         Next::Run { .. } | Next::Fork { .. } | Next::EndBranch | Next::Finish | Next::Fail { .. } => false,
     }
+}
+
+/// Lets the runtime turn to others once.
+async fn yield_once() {
+    let mut yielded = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return std::task::Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
 }

@@ -341,7 +341,7 @@ async fn a_dropped_run_is_given_back_at_once() {
 
 #[tokio::test]
 async fn what_the_store_cannot_hold_fails_the_instance_and_says_so() {
-    let store = InMemoryBackend::new().with_limits(Limits { payload_bytes: 1000, ..Limits::default() });
+    let store = InMemoryBackend::with_limits(Limits { payload_bytes: 1000, ..Limits::default() });
     let runner = CheckpointingRunner::new(store.clone());
     let large = flow("large").then("grow", |x: usize| async move { Ok("x".repeat(x)) }).build().unwrap();
     assert!(runner.run(&large, "small", 10).await.unwrap().is_completed());

@@ -84,7 +84,7 @@ impl Bench {
 
     pub fn scope(&self) -> ClaimScope {
         let hashes = Arc::from([DefinitionHash::from("workflow")]);
-        ClaimScope::Definitions { hashes, tags: Arc::from([]), ageing: Duration::from_secs(300) }
+        ClaimScope::Definitions { hashes, tags: Arc::from([]), ageing: Duration::from_mins(5) }
     }
 
     pub fn claim_in(&self, lease: LeaseId, limit: usize, scope: ClaimScope) -> Vec<BranchView> {
@@ -163,26 +163,24 @@ impl Bench {
     }
 }
 
-#[doc(hidden)]
-pub fn fresh(outcome: StartOutcome) -> (RunNumber, Option<Box<BranchView>>) {
+pub(crate) fn fresh(outcome: StartOutcome) -> (RunNumber, Option<Box<BranchView>>) {
     match outcome {
         StartOutcome::Fresh { run, created_at: _, root } => (run, root),
         other => panic!("a fresh run is expected, not {other:?}"),
     }
 }
 
-#[doc(hidden)]
-pub fn entry(kind: EntryKind, node: &str, output: Output) -> Option<Entry> {
-    Some(Entry { kind, node: Arc::from(node), attempt: 1, output, error: None })
+fn entry(kind: EntryKind, node: &str, output: Output) -> Entry {
+    Entry { kind, node: Arc::from(node), attempt: 1, output, error: None }
 }
 
 fn value(text: &str) -> Output {
     Output::Value(Bytes::from(text.to_owned()))
 }
 
-fn transition(view: &BranchView, entry: Option<Entry>, guard: EventGuard, next: Next) -> Transition {
+fn transition(view: &BranchView, entry: impl Into<Option<Entry>>, guard: EventGuard, next: Next) -> Transition {
     let BranchView { instance_id, run, branch, revision, paused, .. } = view.clone();
-    Transition { instance_id, run, branch, revision, entry, guard, held: paused, next }
+    Transition { instance_id, run, branch, revision, entry: entry.into(), guard, held: paused, next }
 }
 
 /// The place of the row that this view's next transition writes.
@@ -191,24 +189,20 @@ fn own_row(view: &BranchView) -> JournalRef {
 }
 
 /// A task at the head's node returned `output`; its owner goes on at `to`.
-#[doc(hidden)]
-pub fn advance(view: &BranchView, output: &str, to: &str) -> Transition {
+pub(crate) fn advance(view: &BranchView, output: &str, to: &str) -> Transition {
     let head = Head { input: own_row(view), ..head_at(to, Phase::At) };
     transition(view, entry(EntryKind::TaskCompleted, &view.head.node, value(output)), EventGuard::None, Next::Run { head })
 }
 
-#[doc(hidden)]
-pub fn finish(view: &BranchView, output: &str) -> Transition {
+pub(crate) fn finish(view: &BranchView, output: &str) -> Transition {
     transition(view, entry(EntryKind::TaskCompleted, &view.head.node, value(output)), EventGuard::None, Next::Finish)
 }
 
-#[doc(hidden)]
-pub fn end(view: &BranchView, output: &str) -> Transition {
+pub(crate) fn end(view: &BranchView, output: &str) -> Transition {
     transition(view, entry(EntryKind::TaskCompleted, &view.head.node, value(output)), EventGuard::None, Next::EndBranch)
 }
 
-#[doc(hidden)]
-pub fn fail(view: &BranchView, error: &str) -> Transition {
+pub(crate) fn fail(view: &BranchView, error: &str) -> Transition {
     let failed = Entry {
         kind: EntryKind::Failed,
         node: Arc::clone(&view.head.node),
@@ -219,54 +213,47 @@ pub fn fail(view: &BranchView, error: &str) -> Transition {
     transition(view, Some(failed), EventGuard::None, Next::Fail { head: view.head.clone() })
 }
 
-#[doc(hidden)]
-pub fn delay(view: &BranchView, node: &str, by: Duration) -> Transition {
+pub(crate) fn delay(view: &BranchView, node: &str, by: Duration) -> Transition {
     let head = Head { input: view.head.input.clone(), ..head_at(node, Phase::Delaying) };
     let next = Next::Release { head, wake: Wake::After(by), placement: Placement::default() };
     transition(view, entry(EntryKind::DelayStarted, node, Output::Nothing), EventGuard::None, next)
 }
 
 /// The branch is handed back as it is, without a journal row.
-#[doc(hidden)]
-pub fn hand_back(view: &BranchView, wake: Wake) -> Transition {
+pub(crate) fn hand_back(view: &BranchView, wake: Wake) -> Transition {
     let next = Next::Release { head: view.head.clone(), wake, placement: Placement::default() };
     transition(view, None, EventGuard::None, next)
 }
 
 /// An attempt failed and is repeated later.
-#[doc(hidden)]
-pub fn retry(view: &BranchView, after: Duration) -> Transition {
+pub(crate) fn retry(view: &BranchView, after: Duration) -> Transition {
     let head = Head { attempt: view.head.attempt + 1, ..view.head.clone() };
     let next = Next::Release { head, wake: Wake::After(after), placement: Placement::default() };
     transition(view, entry(EntryKind::AttemptFailed, &view.head.node, Output::Nothing), EventGuard::None, next)
 }
 
-#[doc(hidden)]
-pub fn park(view: &BranchView, node: &str, signal: &str, timeout: Option<Duration>) -> Transition {
+pub(crate) fn park(view: &BranchView, node: &str, signal: &str, timeout: Option<Duration>) -> Transition {
     let head = Head { input: view.head.input.clone(), ..head_at(node, Phase::Awaiting) };
     let (signal, wake) = (Arc::from(signal), timeout.map(Wake::After));
     let next = Next::Await { head, signal, wake, placement: Placement::default() };
     transition(view, entry(EntryKind::SignalAwaited, node, Output::Nothing), EventGuard::NoneSince { mail: view.mail }, next)
 }
 
-#[doc(hidden)]
-pub fn time_out(view: &BranchView, to: &str) -> Transition {
+pub(crate) fn time_out(view: &BranchView, to: &str) -> Transition {
     let next = Next::Run { head: head_at(to, Phase::At) };
     let row = entry(EntryKind::SignalTimedOut, &view.head.node, Output::Nothing);
     transition(view, row, EventGuard::NoneSince { mail: view.mail }, next)
 }
 
 /// The first waiting event of this name is used; its owner goes on at `to`.
-#[doc(hidden)]
-pub fn receive(view: &BranchView, name: &str, payload: &str, to: &str) -> Transition {
+pub(crate) fn receive(view: &BranchView, name: &str, payload: &str, to: &str) -> Transition {
     let event = view.events.iter().find(|event| &*event.name == name).expect("the event is in the view");
     let guard = EventGuard::Use { name: Arc::from(name), seq: event.seq };
     let head = Head { input: own_row(view), ..head_at(to, Phase::At) };
     transition(view, entry(EntryKind::EventReceived, &view.head.node, value(payload)), guard, Next::Run { head })
 }
 
-#[doc(hidden)]
-pub fn fork(view: &BranchView, node: &str, children: usize, keep: usize) -> Transition {
+pub(crate) fn fork(view: &BranchView, node: &str, children: usize, keep: usize) -> Transition {
     let fork_revision = view.revision + 1;
     let head = Head { fork_revision, ..head_at(node, Phase::Joining) };
     let child = |index| Child { head: head_at(&format!("{node}/child{index}"), Phase::At), placement: Placement::default() };
@@ -275,7 +262,6 @@ pub fn fork(view: &BranchView, node: &str, children: usize, keep: usize) -> Tran
 }
 
 /// The ids of the children that [`fork`] of this view makes.
-#[doc(hidden)]
-pub fn children(view: &BranchView, count: usize) -> Vec<BranchId> {
+pub(crate) fn children(view: &BranchView, count: usize) -> Vec<BranchId> {
     (0..count).map(|index| view.branch.child(view.revision + 1, index)).collect()
 }

@@ -79,6 +79,8 @@ macro_rules! for_each_case {
                 a_pause_moves_what_is_leased
                 an_unpause_moves_what_is_leased
                 an_unpause_derives_every_time_again
+                what_forks_or_parks_during_a_pause_is_held
+                requests_do_not_wake_a_failed_run
                 an_event_during_a_pause_wakes_after_it
                 a_paused_owner_may_store_and_finish
                 a_cancel_ends_every_position
@@ -137,7 +139,7 @@ macro_rules! case_list {
     ([] $($topic:ident { $($name:ident)* })*) => {
         /// Every case.
         pub const CASES: &[Case] = &[
-            $($(Case { topic: stringify!($topic), name: stringify!($name), run: |make| crate::cases::$topic::$name(make) },)*)*
+            $($(Case { topic: stringify!($topic), name: stringify!($name), run: |make| $crate::cases::$topic::$name(make) },)*)*
         ];
     };
 }

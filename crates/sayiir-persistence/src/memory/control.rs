@@ -73,10 +73,10 @@ impl Data {
         }
     }
 
-    /// Moves every live branch's revision, and derives again when the free ones are due.
+    /// Moves every live branch's revision, and derives again when the free ones are due. A failed run's stay held.
     fn move_all(&mut self, number: RunNumber) {
         let Some(run) = self.runs.get_mut(&number) else { return };
-        let Some(instance) = self.instances.get(&run.instance_id) else { return };
+        let Some(instance) = self.instances.get(&run.instance_id).filter(|instance| instance.live(number).is_some()) else { return };
         for (id, branch) in &mut run.branches {
             branch.revision += 1;
             if branch.slot.lease.is_none() {

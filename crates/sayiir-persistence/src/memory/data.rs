@@ -121,7 +121,9 @@ impl Instance {
 
     /// A recorded request that is not applied yet; cancel before pause.
     pub(super) fn requested(&self) -> Option<SignalKind> {
-        if self.cancel_request.is_some() {
+        if !self.life.as_ref().is_some_and(Life::is_live) {
+            None
+        } else if self.cancel_request.is_some() {
             Some(SignalKind::Cancel)
         } else if self.pause_request.is_some() && !self.is_paused() {
             Some(SignalKind::Pause)

@@ -7,7 +7,7 @@ use sayiir_core::workflow::WorkflowStatus;
 use sayiir_persistence::{BranchView, ControlAction, ControlOutcome, Refusal};
 
 use super::{HOUR, MINUTE};
-use crate::bench::{advance, delay, finish, fork, hand_back, park};
+use crate::bench::{advance, delay, fail, finish, fork, hand_back, park};
 use crate::{Bench, Factory, wait};
 
 fn ask(bench: &Bench, id: &str, kind: SignalKind) -> ControlOutcome {
@@ -76,8 +76,11 @@ pub fn an_unpause_derives_every_time_again(make: Factory<'_>) {
     let root = |id: &str| bench.record(id).branches.remove(0);
     let ids = ["queued", "delayed", "timed", "parked", "forked"];
     let before = ids.map(|id| (root(id).run_at, root(id).revision + 2, root(id).lease));
-    ids.map(|id| bench.apply(id, ControlAction::Pause));
-    ids.map(|id| bench.apply(id, ControlAction::Unpause));
+    for action in [ControlAction::Pause, ControlAction::Unpause] {
+        for id in ids {
+            bench.apply(id, action);
+        }
+    }
     assert_eq!(ids.map(|id| (root(id).run_at, root(id).revision, root(id).lease)), before);
     let held = bench.start_held("held", lease);
     bench.apply("held", ControlAction::Pause);
@@ -87,6 +90,39 @@ pub fn an_unpause_derives_every_time_again(make: Factory<'_>) {
     assert_eq!(root("held").run_at, root("held").due_at);
     bench.tick(MINUTE);
     assert_eq!(bench.claim(lease).len(), 3, "the queued one, the delay entered during a pause, and the child whose lease has ended");
+}
+
+pub fn what_forks_or_parks_during_a_pause_is_held(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let lease = bench.lease();
+    let (forking, parking) = (bench.start_held("forking", lease), bench.start_held("parking", lease));
+    bench.apply("forking", ControlAction::Pause);
+    bench.apply("parking", ControlAction::Pause);
+    bench.ok(lease, fork(&bench.reload(lease, &forking), "f", 2, 1));
+    bench.ok(lease, park(&bench.reload(lease, &parking), "w", "go", Some(MINUTE)));
+    let held = |id: &str| bench.record(id).branches.iter().all(|branch| branch.run_at.is_none() && branch.lease.is_none());
+    assert!(held("forking") && held("parking"));
+    bench.send("parking", "go", "p");
+    bench.tick(HOUR);
+    assert_eq!(bench.claim(lease), []);
+    bench.apply("forking", ControlAction::Unpause);
+    bench.apply("parking", ControlAction::Unpause);
+    assert_eq!(bench.claim(lease).len(), 3, "both children and the waiter");
+}
+
+pub fn requests_do_not_wake_a_failed_run(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let lease = bench.lease();
+    let view = bench.start_held("i", lease);
+    ask(&bench, "i", SignalKind::Cancel);
+    ask(&bench, "i", SignalKind::Pause);
+    bench.ok(lease, fail(&bench.reload(lease, &view), "broken"));
+    let before = bench.record("i").branches;
+    for kind in [SignalKind::Cancel, SignalKind::Pause] {
+        wait(bench.store.clear_control("i", kind)).unwrap();
+    }
+    bench.tick(HOUR);
+    assert_eq!((bench.claim(lease), bench.record("i").branches), (vec![], before));
 }
 
 pub fn an_event_during_a_pause_wakes_after_it(make: Factory<'_>) {

@@ -179,20 +179,18 @@ pub fn concurrent_senders_lose_nothing(make: Factory<'_>) {
     let mut view = bench.start_held("i", lease);
     let received = std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| (0..10).for_each(|_| drop(bench.send("i", "go", "p"))));
+            scope.spawn(|| {
+                for _ in 0..10 {
+                    bench.send("i", "go", "p");
+                }
+            });
         }
         let mut received = 0;
         while received < 40 {
             if view.events.is_empty() {
                 match bench.commit(lease, park(&view, "w", "go", None)) {
                     sayiir_persistence::CommitOutcome::Refused(why) => assert_eq!(why, Refusal::Moved),
-                    _ => loop {
-                        if let Some(woken) = bench.claim(lease).pop() {
-                            view = woken;
-                            break;
-                        }
-                        std::thread::yield_now();
-                    },
+                    _ => view = woken_soon(&bench, lease),
                 }
             } else {
                 bench.ok(lease, receive(&view, "go", "p", "b"));
@@ -204,4 +202,15 @@ pub fn concurrent_senders_lose_nothing(make: Factory<'_>) {
     });
     assert_eq!((received, view.mail, view.events.len()), (40, 40, 0));
     bench.ok(lease, advance(&view, "1", "b"));
+}
+
+/// The waiter, once an event has woken it; a wake-up that never comes fails the test.
+fn woken_soon(bench: &Bench, lease: sayiir_core::branch::LeaseId) -> sayiir_persistence::BranchView {
+    for _ in 0..1_000_000 {
+        if let Some(view) = bench.claim(lease).pop() {
+            return view;
+        }
+        std::thread::yield_now();
+    }
+    panic!("no event woke the waiter");
 }

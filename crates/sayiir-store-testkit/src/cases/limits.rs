@@ -14,7 +14,9 @@ fn too_large<T: std::fmt::Debug>(answer: Result<T, StoreError>, named: &[&str]) 
     match answer {
         Err(StoreError::Limit { what, actual, limit }) => {
             assert!(actual > limit);
-            named.iter().for_each(|name| assert!(what.contains(name), "{what:?} names {name:?}"));
+            for name in named {
+                assert!(what.contains(name), "{what:?} names {name:?}");
+            }
         }
         other => panic!("a limit is expected, not {other:?}"),
     }

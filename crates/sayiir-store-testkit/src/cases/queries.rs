@@ -131,7 +131,7 @@ pub fn the_status_of_several_branches(make: Factory<'_>) {
     bench.ok(lease, delay(&last, "e", MINUTE));
     let now = bench.record("i").now;
     assert_eq!(bench.status("i"), WorkflowStatus::Waiting { wake_at: (now + MINUTE).into(), delay_id: "e".into() });
-    bench.tick(MINUTE - SECOND);
+    bench.tick(MINUTE.saturating_sub(SECOND));
     assert_eq!(bench.status("i"), WorkflowStatus::InProgress, "a wait that is over is ready");
     for view in bench.claim(lease) {
         bench.ok(lease, end(&view, "x"));

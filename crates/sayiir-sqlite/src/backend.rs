@@ -32,7 +32,8 @@ struct Shared {
     limits: Limits,
     /// Rings the writer when the file is written.
     watcher: Option<RecommendedWatcher>,
-    threads: Vec<JoinHandle<()>>,
+    readers: Vec<JoinHandle<()>>,
+    writer: Option<JoinHandle<()>>,
 }
 
 /// What callers and threads share.
@@ -91,8 +92,7 @@ impl SqliteBackend {
         let writer = named.spawn(move || write_thread(path.as_deref(), &options, of_writer, report));
         let writer = writer.map_err(|error| unavailable(format!("could not start the writer thread: {error}")))?;
         let Opened { watcher, readers } = opened.await.map_err(|_| unavailable("the writer thread ended while it opened the file"))??;
-        let threads = std::iter::once(writer).chain(readers).collect();
-        Ok(Self { shared: Arc::new(Shared { lines, limits, watcher, threads }) })
+        Ok(Self { shared: Arc::new(Shared { lines, limits, watcher, readers, writer: Some(writer) }) })
     }
 
     pub(crate) fn limits_of(&self) -> &Limits {
@@ -138,19 +138,25 @@ impl fmt::Debug for SqliteBackend {
 }
 
 impl Drop for Shared {
-    /// Lets the threads finish what was asked, and waits for them, so that the file is closed then.
+    /// Lets the threads finish what was asked, and waits for them, so that the file is closed then. The writer
+    /// is the last: the last connection that closes a file takes its log into it.
     fn drop(&mut self) {
         self.watcher = None;
-        self.lines.writes.close();
         if let Some(reads) = &self.lines.reads {
             reads.close();
         }
-        for thread in self.threads.drain(..) {
-            // A waker may drop the last clone on one of these threads; it cannot wait for itself.
-            if thread.thread().id() != thread::current().id() && thread.join().is_err() {
-                tracing::error!("a thread of the store panicked");
-            }
+        self.readers.drain(..).for_each(join);
+        self.lines.writes.close();
+        if let Some(writer) = self.writer.take() {
+            join(writer);
         }
+    }
+}
+
+fn join(thread: JoinHandle<()>) {
+    // A waker may drop the last clone on one of these threads; it cannot wait for itself.
+    if thread.thread().id() != thread::current().id() && thread.join().is_err() {
+        tracing::error!("a thread of the store panicked");
     }
 }
 

@@ -22,10 +22,18 @@ struct Stamp {
     has_tables: bool,
 }
 
-fn stamp(conn: &Connection) -> Outcome<Stamp> {
+/// Reads the stamp inside a transaction, at one moment: another process may be making the file just now.
+fn stamp_within(conn: &Connection) -> Outcome<Stamp> {
     let number = |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let table: Option<i64> = conn.query_row("SELECT 1 FROM sqlite_schema LIMIT 1", [], |row| row.get(0)).optional()?;
     Ok(Stamp { application_id: number("application_id")?, version: number("user_version")?, has_tables: table.is_some() })
+}
+
+fn stamp(conn: &Connection) -> Outcome<Stamp> {
+    let tx = conn.unchecked_transaction()?;
+    let stamp = stamp_within(&tx)?;
+    tx.rollback()?;
+    Ok(stamp)
 }
 
 fn refused(found: String, advice: &str) -> Fault {
@@ -73,7 +81,7 @@ pub(crate) fn migrate(conn: &mut Connection) -> Outcome<()> {
         return Ok(());
     }
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found = stamp(&tx)?;
+    let found = stamp_within(&tx)?;
     check(found)?;
     let done = usize::try_from(found.version).unwrap_or(0);
     for sql in MIGRATIONS.iter().skip(done) {

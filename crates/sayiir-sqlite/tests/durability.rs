@@ -46,6 +46,18 @@ fn reopening_finds_everything() {
 }
 
 #[test]
+fn closing_leaves_one_file() {
+    for _ in 0..10 {
+        let place = place();
+        let store = open(&place.file);
+        block_on(store.start(request("a", 1, None))).unwrap();
+        drop(store);
+        let names: Vec<_> = std::fs::read_dir(place.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["store.db"]);
+    }
+}
+
+#[test]
 fn numbers_are_not_used_again_after_a_delete() {
     let place = place();
     let run = |store: &sayiir_sqlite::SqliteBackend| match block_on(store.start(request("a", 1, None))).unwrap() {

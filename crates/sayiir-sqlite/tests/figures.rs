@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 use common::{accepted, advance, block_on, definition, everything, open, open_with, place, request, session, start_leased};
 use rusqlite::Connection;
 use sayiir_core::branch::Placement;
-use sayiir_core::transition::Transition;
-use sayiir_persistence::{BranchView, ClaimScope, Store};
+use sayiir_core::transition::{Next, Transition};
+use sayiir_persistence::{BranchView, ClaimScope, StartOutcome, Store};
 use sayiir_sqlite::{SqliteBackend, SqliteOptions, Synchronous};
 
 const TIME: Duration = Duration::from_secs(3);
@@ -81,8 +81,39 @@ fn commits() {
         64
     });
     rate("claims of 64", || block_on(store.claim(everything(64, lease))).unwrap().len());
+    linear("steps of linear instances, 64 in flight", &store);
     raw(&place.dir.path().join("raw2.db"));
     without_the_disk(&place.dir.path().join("off.db"));
+}
+
+/// Instances of five steps, 64 in flight: started leased, four steps, the last one finishes.
+fn linear(name: &str, store: &SqliteBackend) {
+    let lease = session(store);
+    let mut number = 0_u128;
+    rate(name, || {
+        let asked: Vec<_> = (0..64).map(|n| store.start(request(&format!("l{}", number + n), n, Some(lease)))).collect();
+        number += 64;
+        let mut roots: Vec<_> = asked.into_iter().map(|answer| root_of(block_on(answer).unwrap())).collect();
+        for step in 0..5 {
+            let commit = |root: &mut BranchView| {
+                let mut transition = next(root);
+                if step == 4 {
+                    transition.next = Next::Finish;
+                }
+                store.commit(lease, vec![transition])
+            };
+            let asked: Vec<_> = roots.iter_mut().map(commit).collect();
+            assert!(asked.into_iter().all(|answer| accepted(&block_on(answer).unwrap())));
+        }
+        64 * 5
+    });
+}
+
+fn root_of(outcome: StartOutcome) -> BranchView {
+    match outcome {
+        StartOutcome::Fresh { root: Some(root), .. } => *root,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// What is left when the disk costs nothing.
@@ -90,6 +121,7 @@ fn without_the_disk(path: &Path) {
     let options = SqliteOptions::default().with_synchronous(Synchronous::MayDestroyFileOnPowerFailure);
     let store = open_with(path, options).unwrap();
     let lease = session(&store);
+    linear("no fsync: steps of linear instances", &store);
     let mut roots = roots(&store, lease, "a", 64);
     rate("no fsync: transitions, one request of 64", || {
         let batch = roots.iter_mut().map(next).collect();

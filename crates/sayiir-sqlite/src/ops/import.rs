@@ -15,7 +15,7 @@ use crate::ops::heads::{self, Holds, Place};
 use crate::ops::journal::NewRow;
 use crate::ops::{control, lanes, queries, start};
 use crate::rows::{BranchRow, Col, InstanceRow, Stage, branch_id, col};
-use crate::tx::{Tx, execute, first};
+use crate::tx::{Tx, execute, first, rows};
 
 pub(crate) fn import(tx: &mut Tx, import: &Import) -> Outcome<ImportOutcome> {
     let known = InstanceRow::by_id(&tx.conn, &import.instance_id)?;
@@ -124,12 +124,15 @@ fn end(tx: &Tx, run: RunNumber, state: RunState, revision: u64) -> Outcome<()> {
 /// Journals the results that the journal lacks; says which row holds the last one (else the instance's input).
 fn import_results(tx: &Tx, run: RunNumber, revision: &mut u64, at: Timestamp, results: &[(Arc<str>, Bytes)]) -> Outcome<JournalRef> {
     let root = BranchId::root();
-    let sql = "SELECT branch, revision FROM journal WHERE run = ?1 AND node = ?2 AND output IS NOT NULL AND kind <> ?3 ORDER BY at, branch, revision LIMIT 1";
+    let sql =
+        "SELECT kind, branch, revision FROM journal WHERE run = ?1 AND node = ?2 AND output IS NOT NULL ORDER BY at, branch, revision";
     let mut input = JournalRef::instance_input();
     for (node, output) in results {
-        let known = first(&tx.conn, sql, (Col(run), node, Col(EntryKind::Started)), |row| {
-            Ok(JournalRef { branch: branch_id(row, "branch")?, revision: row.get("revision")? })
+        let known = rows(&tx.conn, sql, (Col(run), node), |row| {
+            let kind: EntryKind = col(row, "kind")?;
+            Ok((kind, JournalRef { branch: branch_id(row, "branch")?, revision: row.get("revision")? }))
         })?;
+        let known = known.into_iter().find(|(kind, _)| kind.is_result()).map(|(_, row)| row);
         input = if let Some(row) = known {
             row
         } else {

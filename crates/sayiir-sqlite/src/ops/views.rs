@@ -54,7 +54,9 @@ pub(crate) fn of_row(look: Look<'_>, row: BranchRow) -> Outcome<BranchView> {
 
 /// A recorded request that is not applied yet; cancel before pause.
 pub(crate) fn requested(instance: &InstanceRow) -> Option<SignalKind> {
-    if instance.cancel.is_some() {
+    if !instance.is_live() {
+        None
+    } else if instance.cancel.is_some() {
         Some(SignalKind::Cancel)
     } else if instance.pause.is_some() && !instance.is_paused() {
         Some(SignalKind::Pause)

@@ -32,6 +32,23 @@ pub enum CodecError {
         #[source]
         source: BoxError,
     },
+    /// A task was given what it cannot decode.
+    #[error("could not decode the input of {task:?} as a {type_name}{}", from_signal(.signal.as_deref()))]
+    Input {
+        /// The task's id.
+        task: String,
+        /// The signal that the input came from, if it came from one.
+        signal: Option<String>,
+        /// The Rust type of the input.
+        type_name: &'static str,
+        /// Why not.
+        #[source]
+        source: BoxError,
+    },
+}
+
+fn from_signal(name: Option<&str>) -> String {
+    name.map(|name| format!(": it is the payload of the signal {name:?}, or None if the wait for it timed out")).unwrap_or_default()
 }
 
 /// An error of a task that is not worth retrying, whatever the task's retry policy says.
@@ -53,6 +70,11 @@ impl DoNotRetry {
     /// Marks `error` as not worth retrying.
     pub fn new(error: impl Into<BoxError>) -> Self {
         Self(error.into())
+    }
+
+    /// The error itself.
+    pub fn into_inner(self) -> BoxError {
+        self.0
     }
 }
 

@@ -3,6 +3,10 @@
 //! This crate has no runtime, no I/O and no clock, and builds for wasm32.
 
 pub mod branch;
+pub mod branch_key;
+pub mod branch_results;
+pub mod codec;
+pub mod context;
 pub mod control;
 pub mod error;
 pub mod future;
@@ -11,6 +15,7 @@ pub mod journal;
 pub mod loop_result;
 pub mod plan;
 pub mod priority;
+pub mod registry;
 pub mod task;
 pub mod time;
 pub mod transition;

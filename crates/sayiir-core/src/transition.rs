@@ -22,7 +22,8 @@ pub struct Transition {
     pub branch: BranchId,
     /// The revision its owner saw; the change makes it one more.
     pub revision: u64,
-    /// The journal row to write at the new revision; `None` only where a branch is handed back.
+    /// The journal row to write at the new revision; `None` only where a branch is handed
+    /// back as it is (to be ready, or to await its event again).
     pub entry: Option<Entry>,
     /// What else must hold about the instance's events, and which one is used up.
     pub guard: EventGuard,
@@ -92,7 +93,8 @@ pub enum Wake {
     Now,
     /// This long after the store applies the transition.
     After(Duration),
-    /// At the `due_at` that the branch already has; at once if it has none.
+    /// At the `due_at` that the branch already has. If it has none: never while it waits for children
+    /// or for an event, else at once.
     AsStored,
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sayiir_core::DefinitionHash;
 use sayiir_core::branch::{BranchId, Head, JournalRef, LeaseId, Placement, RunNumber};
+pub use sayiir_core::branch::{BranchView, EventHead};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::future::BoxFuture;
 use sayiir_core::future::{MaybeSend, MaybeSync};
@@ -258,52 +259,6 @@ pub enum ClaimScope {
     },
     /// Those of one instance.
     Instance(Arc<str>),
-}
-
-/// A branch as it was loaded: all that the engine needs to decide, read at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BranchView {
-    /// The instance.
-    pub instance_id: Arc<str>,
-    /// Its run.
-    pub run: RunNumber,
-    /// Its definition.
-    pub definition: DefinitionHash,
-    /// The branch.
-    pub branch: BranchId,
-    /// Its revision, which its owner names in the next write.
-    pub revision: u64,
-    /// Where it stands.
-    pub head: Head,
-    /// How many owners in a row lost their lease while holding it here.
-    pub crashes: u32,
-    /// When it is or was due, if a time was set.
-    pub due_at: Option<Timestamp>,
-    /// Children it still waits for.
-    pub pending: u32,
-    /// Whether the run is paused.
-    pub paused: bool,
-    /// A recorded control request that is not applied yet; cancel before pause.
-    pub requested: Option<SignalKind>,
-    /// How many events were ever sent to the instance.
-    pub mail: u64,
-    /// The first waiting event of each name. Read with `mail`, or after it.
-    pub events: Vec<EventHead>,
-    /// The value of the head's input. Empty while joining (see [`Store::read_branch_outputs`]).
-    pub input: Bytes,
-    /// The store's time when this was read.
-    pub now: Timestamp,
-}
-
-/// A waiting event, without its payload.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventHead {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Its number within the instance.
-    pub seq: u64,
-    /// When it arrived.
-    pub at: Timestamp,
 }
 
 /// An event to be sent.

@@ -365,20 +365,11 @@ fn check_name(name: &str, errors: &mut BuildErrors) {
     }
 }
 
-const fn container_node(container: Container) -> NodeIx {
-    match container {
-        Container::Branch { fork, .. } => fork,
-        Container::Arm { route, .. } | Container::DefaultArm { route } => route,
-        Container::Body { repeat } => repeat,
-        Container::Child { child } => child,
-    }
-}
-
 /// How deep each node is; a container comes before what it contains.
 fn depths(nodes: &[DraftNode]) -> Vec<usize> {
     let mut depths: Vec<usize> = Vec::with_capacity(nodes.len());
     for node in nodes {
-        let outer = node.container.and_then(|container| depths.get(container_node(container).0)).copied().unwrap_or(0);
+        let outer = node.container.and_then(|container| depths.get(container.node().0)).copied().unwrap_or(0);
         depths.push(outer + 1);
     }
     depths
@@ -412,7 +403,7 @@ fn name_nodes(nodes: &[DraftNode]) -> Vec<Vec<String>> {
 
 /// The pieces of a container's path, up to where the nodes inside it go on.
 fn prefix(nodes: &[DraftNode], all: &[Vec<String>], container: Container) -> Vec<String> {
-    let outer = container_node(container);
+    let outer = container.node();
     let mut pieces = all.get(outer.0).cloned().unwrap_or_default();
     let (segment, slot) = match (container, nodes.get(outer.0).map(|node| &node.spec)) {
         (Container::Branch { index, .. }, Some(NodeSpec::Fork { branches, .. })) => {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use draft::{Draft, MAX_DEPTH, MAX_PATH_BYTES};
+pub(crate) use place::escape;
 pub use place::{InvalidPath, Place};
 
 use crate::error::BoxError;
@@ -90,6 +91,18 @@ pub enum Container {
         /// The child node.
         child: NodeIx,
     },
+}
+
+impl Container {
+    /// The fork, route, loop or child itself.
+    pub const fn node(self) -> NodeIx {
+        match self {
+            Self::Branch { fork, .. } => fork,
+            Self::Arm { route, .. } | Self::DefaultArm { route } => route,
+            Self::Body { repeat } => repeat,
+            Self::Child { child } => child,
+        }
+    }
 }
 
 /// What stands at a node.

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{NodeIx, NodeSpec, Plan};
+use super::{Container, NodeIx, NodeSpec, Plan};
+use crate::context::IterationInfo;
 
 /// Where a branch is in its plan.
 ///
@@ -49,6 +50,30 @@ impl Place {
         }
     }
 
+    /// The loops around the node with their iterations, from the outside in.
+    pub fn iterations(&self, plan: &Plan) -> Vec<IterationInfo> {
+        let (mut iterations, mut slots) = (Vec::new(), self.slots.iter().rev());
+        let mut container = plan.node(self.node).container;
+        while let Some(inside) = container {
+            let outer = plan.node(inside.node());
+            match inside {
+                Container::Body { .. } => {
+                    let iteration = slots.next().and_then(|slot| slot.parse().ok()).unwrap_or(0);
+                    if let NodeSpec::Loop { max_iterations, .. } = outer.spec {
+                        iterations.push(IterationInfo { loop_id: outer.path.clone(), iteration, max_iterations });
+                    }
+                }
+                Container::DefaultArm { .. } => {
+                    slots.next();
+                }
+                Container::Branch { .. } | Container::Arm { .. } | Container::Child { .. } => {}
+            }
+            container = outer.container;
+        }
+        iterations.reverse();
+        iterations
+    }
+
     /// The readable path.
     pub fn path(&self, plan: &Plan) -> String {
         let node = plan.node(self.node);
@@ -90,7 +115,7 @@ impl Place {
 }
 
 /// Writes a name so that it can stand in a path: what has a meaning there is percent-encoded.
-pub(super) fn escape(name: &str) -> String {
+pub(crate) fn escape(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
     for c in name.chars() {
         if matches!(c, '/' | '[' | ']' | '%' | '#' | '*') || c.is_control() {

@@ -1,0 +1,151 @@
+//! The loop: decide, do or commit, and decide again, for as long as the session holds the branch.
+
+use std::sync::Arc;
+
+use sayiir_core::branch::{BranchView, Phase};
+use sayiir_core::control::SignalRequest;
+use sayiir_core::transition::{Next, Transition, Wake};
+use sayiir_core::workflow::RunnableWorkflow;
+use sayiir_engine::{Decision, Definition, Effect, Input, TaskFailure, decide};
+use sayiir_persistence::{ControlAction, ControlCommand, StoreError};
+
+use crate::ask::ask;
+use crate::commit::Committed;
+use crate::group::{Fault, Ticket};
+use crate::session::{Hold, Session};
+use crate::task::TaskEnd;
+use crate::workflows::WorkflowSet;
+
+/// What the loop does next.
+enum Turn {
+    /// Decide about this branch with this input.
+    Decide(BranchView, Input),
+    /// The session has nothing more to do here.
+    Stop,
+}
+
+impl Session {
+    /// Drives a branch, then whatever its transitions leave with the session.
+    pub(crate) async fn drive_branch(self: &Arc<Self>, ticket: &Ticket, workflows: &Arc<WorkflowSet>, mut hold: Hold, branch: BranchView) {
+        let Some(workflow) = workflows.get(&branch.definition).map(Arc::clone) else {
+            // Claims name the known definitions, so this is a program that handed over a stranger.
+            tracing::error!(instance_id = &*branch.instance_id, definition = %branch.definition, "no workflow of this definition is known here");
+            return;
+        };
+        let (instance_id, id) = (Arc::clone(&branch.instance_id), branch.branch.clone());
+        let mut turn = Turn::Decide(branch, Input::Taken);
+        while let Turn::Decide(branch, input) = turn {
+            turn = match self.turn(ticket, workflows, &*workflow, &mut hold, branch, input).await {
+                Ok(next) => next,
+                Err(cause) => {
+                    let fault = Fault { instance_id: Arc::clone(&instance_id), branch: id.clone(), cause };
+                    tracing::error!(instance_id = &*instance_id, branch = %id, error = %fault.cause, "a branch cannot go on");
+                    ticket.group().fault(fault);
+                    Turn::Stop
+                }
+            };
+        }
+    }
+
+    async fn turn(
+        self: &Arc<Self>,
+        ticket: &Ticket,
+        workflows: &Arc<WorkflowSet>,
+        workflow: &dyn RunnableWorkflow,
+        hold: &mut Hold,
+        branch: BranchView,
+        input: Input,
+    ) -> Result<Turn, StoreError> {
+        let definition = Definition { plan: workflow.plan(), payloads: workflow.payloads() };
+        match decide(definition, &branch, input.clone()) {
+            Decision::Do(effect) => self.perform(workflow, hold, branch, effect).await,
+            Decision::Commit(mut transition) => {
+                // One child goes on in the place of its parent.
+                self.tailor(workflow.plan(), ticket.group().free() + 1, &mut transition);
+                if sets_timer(&transition) {
+                    ticket.group().note_timer();
+                }
+                match self.commit(&branch, *transition).await {
+                    Ok(Committed::Holding(views)) => Ok(self.go_on(ticket, workflows, hold, views)),
+                    Ok(Committed::Moved) => self.reloaded(branch, input).await,
+                    Ok(Committed::Lost) => Ok(Turn::Stop),
+                    Err(error @ StoreError::Limit { .. }) if !matches!(input, Input::TaskFailed(_)) => {
+                        let failure = self.storable(TaskFailure::for_good(format!("the store cannot hold it: {error}")));
+                        Ok(Turn::Decide(branch, Input::TaskFailed(failure)))
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
+
+    async fn perform(
+        self: &Arc<Self>,
+        workflow: &dyn RunnableWorkflow,
+        hold: &Hold,
+        branch: BranchView,
+        effect: Effect,
+    ) -> Result<Turn, StoreError> {
+        match effect {
+            Effect::RunTask(run) => match self.run_task(hold, workflow, &branch, run).await? {
+                TaskEnd::Told(input) => Ok(Turn::Decide(branch, input)),
+                TaskEnd::Aborted => Ok(Turn::Stop),
+            },
+            Effect::ReadEvent { name, seq } => {
+                let payload = ask(&*self.host, self.options.patience, || self.store.read_event(&branch.instance_id, &name, seq)).await?;
+                match payload {
+                    Some(payload) => Ok(Turn::Decide(branch, Input::EventRead { seq, payload })),
+                    None => self.reloaded(branch, Input::Taken).await,
+                }
+            }
+            Effect::ApplyControl(kind) => {
+                let action = match kind {
+                    sayiir_core::control::SignalKind::Cancel => ControlAction::Cancel,
+                    sayiir_core::control::SignalKind::Pause => ControlAction::Pause,
+                };
+                let recorded = ask(&*self.host, self.options.patience, || self.store.requested_control(&branch.instance_id, kind)).await?;
+                if let Some(SignalRequest { reason, requested_by, requested_at: _ }) = recorded {
+                    let command = ControlCommand {
+                        instance_id: Arc::clone(&branch.instance_id),
+                        action,
+                        request: SignalRequest::new(reason, requested_by),
+                    };
+                    ask(&*self.host, self.options.patience, || self.store.control(command.clone())).await?;
+                }
+                self.reloaded(branch, Input::Taken).await
+            }
+        }
+    }
+
+    /// Goes on with the first of the branches, and drives the others beside it.
+    fn go_on(self: &Arc<Self>, ticket: &Ticket, workflows: &Arc<WorkflowSet>, hold: &mut Hold, views: Vec<BranchView>) -> Turn {
+        let mut turn = Turn::Stop;
+        for view in views {
+            match turn {
+                Turn::Stop if hold.move_to(&view.branch) => turn = Turn::Decide(view, Input::Taken),
+                Turn::Stop | Turn::Decide(..) => self.drive(ticket.group(), workflows, view),
+            }
+        }
+        turn
+    }
+
+    /// Loads the branch again. A task's result stays good while the branch is at the same node and attempt.
+    async fn reloaded(&self, branch: BranchView, input: Input) -> Result<Turn, StoreError> {
+        let Some(fresh) = self.load(&branch, vec![branch.branch.clone()]).await?.pop() else { return Ok(Turn::Stop) };
+        let same = (&fresh.head.node, fresh.head.attempt) == (&branch.head.node, branch.head.attempt)
+            && (fresh.head.phase == branch.head.phase || (branch.head.phase == Phase::Start && fresh.head.phase == Phase::At));
+        let input = match input {
+            Input::TaskReturned(_) | Input::TaskFailed(_) if same => input,
+            Input::Taken | Input::HandBack | Input::TaskReturned(_) | Input::TaskFailed(_) | Input::EventRead { .. } => Input::Taken,
+        };
+        Ok(Turn::Decide(fresh, input))
+    }
+}
+
+const fn sets_timer(transition: &Transition) -> bool {
+    match &transition.next {
+        Next::Release { wake, .. } => !matches!(wake, Wake::Now),
+        Next::Await { wake, .. } => wake.is_some(),
+        Next::Run { .. } | Next::Fork { .. } | Next::EndBranch | Next::Finish | Next::Fail { .. } => false,
+    }
+}

@@ -1,0 +1,132 @@
+//! Committing what the engine decided, and what the branch looks like after it.
+
+use std::sync::Arc;
+
+use sayiir_core::branch::{BranchId, BranchView, JournalRef};
+use sayiir_core::plan::{Place, Plan};
+use sayiir_core::time::Timestamp;
+use sayiir_core::transition::{EventGuard, Next, Output, Transition, Wake};
+use sayiir_core::workflow::RunnableWorkflow;
+use sayiir_engine::{Decision, Definition, Input, decide};
+use sayiir_persistence::{CommitOutcome, Refusal, StoreError};
+
+use crate::ask::ask;
+use crate::session::Session;
+
+/// What a commit leaves its session with.
+pub(crate) enum Committed {
+    /// These branches are held now (none, if the branch was parked or ended).
+    Holding(Vec<BranchView>),
+    /// The branch moved under the session: load it and decide again.
+    Moved,
+    /// The branch is not the session's any more.
+    Lost,
+}
+
+impl Session {
+    /// Commits `transition`, asking again until the store answers.
+    pub(crate) async fn commit(&self, branch: &BranchView, transition: Transition) -> Result<Committed, StoreError> {
+        let outcomes = ask(&*self.host, self.options.patience, || self.store.commit(self.lease, vec![transition.clone()])).await?;
+        let Some(outcome) = outcomes.into_iter().next() else {
+            return Err(StoreError::Corrupt { reason: "the store gave no outcome for a transition".to_owned(), source: None });
+        };
+        match outcome {
+            CommitOutcome::Accepted { at, readied_parent } => self.held_after(branch, transition, at, readied_parent).await,
+            CommitOutcome::AlreadyAccepted => Ok(Committed::Holding(self.load(branch, Vec::new()).await?)),
+            CommitOutcome::Refused(Refusal::Moved) => Ok(Committed::Moved),
+            CommitOutcome::Refused(Refusal::LeaseLost | Refusal::Ended | Refusal::Replaced) => Ok(Committed::Lost),
+        }
+    }
+
+    /// Loads branches of the same run that the session holds; all if `branches` is empty.
+    pub(crate) async fn load(&self, branch: &BranchView, branches: Vec<BranchId>) -> Result<Vec<BranchView>, StoreError> {
+        ask(&*self.host, self.options.patience, || self.store.load(self.lease, branch.run, branches.clone())).await
+    }
+
+    /// Gives a branch back as it is. A refusal is fine: somebody else has it then.
+    pub(crate) async fn hand_back(&self, workflow: &dyn RunnableWorkflow, branch: &BranchView) -> Result<(), StoreError> {
+        let definition = Definition { plan: workflow.plan(), payloads: workflow.payloads() };
+        if let Decision::Commit(transition) = decide(definition, branch, Input::HandBack) {
+            self.commit(branch, *transition).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps back what this session cannot go on with: nodes whose tags it does not serve, children it has no room for.
+    pub(crate) fn tailor(&self, plan: &Plan, room: usize, transition: &mut Transition) {
+        match &mut transition.next {
+            Next::Run { head } if !self.options.tags.is_empty() => {
+                let node = Place::parse(plan, &head.node).ok().and_then(|place| plan.task_at(place.node));
+                if let Some(task) = node.filter(|task| !self.serves(&task.metadata.tags)) {
+                    let mut tags = task.metadata.tags.clone();
+                    tags.sort();
+                    tags.dedup();
+                    let placement =
+                        sayiir_core::branch::Placement { tags: Arc::from(tags), priority: task.metadata.priority.unwrap_or_default() };
+                    transition.next = Next::Release { head: head.clone(), wake: Wake::Now, placement };
+                }
+            }
+            Next::Fork { head: _, children, keep } => {
+                let served = children.iter().take_while(|child| self.serves(&child.placement.tags)).count();
+                *keep = (*keep).min(served).min(room);
+            }
+            Next::Run { .. } | Next::Release { .. } | Next::Await { .. } | Next::EndBranch | Next::Finish | Next::Fail { .. } => {}
+        }
+    }
+
+    fn serves(&self, tags: &[String]) -> bool {
+        self.options.tags.is_empty() || tags.iter().all(|tag| self.options.tags.contains(tag))
+    }
+
+    /// The branches that an accepted transition left with the session, without asking the store where
+    /// that is certain.
+    async fn held_after(
+        &self,
+        branch: &BranchView,
+        transition: Transition,
+        at: Timestamp,
+        readied_parent: Option<Box<BranchView>>,
+    ) -> Result<Committed, StoreError> {
+        let used_event = matches!(transition.guard, EventGuard::Use { .. });
+        let Transition { entry, next, .. } = transition;
+        let output = entry.map_or(Output::Nothing, |entry| entry.output);
+        let here = JournalRef { branch: branch.branch.clone(), revision: branch.revision + 1 };
+        let views = match next {
+            Next::Run { head } => {
+                let input = if head.input == here { handed_on(output).unwrap_or_default() } else { branch.input.clone() };
+                vec![BranchView { revision: branch.revision + 1, head, crashes: 0, due_at: None, input, now: at, ..branch.clone() }]
+            }
+            Next::Fork { head, children, keep } => {
+                let input = if head.input == here { handed_on(output).unwrap_or_default() } else { branch.input.clone() };
+                let view = |(index, child): (usize, sayiir_core::transition::Child)| BranchView {
+                    branch: branch.branch.child(branch.revision + 1, index),
+                    revision: 1,
+                    head: child.head,
+                    crashes: 0,
+                    due_at: None,
+                    pending: 0,
+                    input: input.clone(),
+                    now: at,
+                    ..branch.clone()
+                };
+                children.into_iter().take(if branch.paused { 0 } else { keep }).enumerate().map(view).collect()
+            }
+            Next::EndBranch => readied_parent.map(|parent| *parent).into_iter().collect(),
+            Next::Release { .. } | Next::Await { .. } | Next::Finish | Next::Fail { .. } => Vec::new(),
+        };
+        if used_event && !views.is_empty() {
+            // The view names the first event of each name; which is first now, only the store knows.
+            let ids = views.into_iter().map(|view| view.branch).collect();
+            return Ok(Committed::Holding(self.load(branch, ids).await?));
+        }
+        Ok(Committed::Holding(views))
+    }
+}
+
+fn handed_on(output: Output) -> Option<bytes::Bytes> {
+    match output {
+        Output::Value(value) => Some(value),
+        Output::Wrapped { own: _, handed_on } => Some(handed_on),
+        Output::Nothing | Output::SameAs(_) => None,
+    }
+}

@@ -1,0 +1,143 @@
+//! Branches that are driven on behalf of one caller: one run, or one worker.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use event_listener::{Event, EventListener};
+use sayiir_core::branch::BranchId;
+use sayiir_persistence::StoreError;
+
+use crate::host::AbortTask;
+
+/// Why a branch could not be driven on, though nothing refused it.
+#[derive(Debug, thiserror::Error)]
+#[error("{instance_id}: branch {branch} cannot go on")]
+pub struct Fault {
+    /// The instance.
+    pub instance_id: Arc<str>,
+    /// The branch.
+    pub branch: BranchId,
+    /// What the store said.
+    #[source]
+    pub cause: StoreError,
+}
+
+/// Counts the futures that drive a caller's branches, keeps them within a limit, and can drop them.
+pub struct Group {
+    limit: usize,
+    active: AtomicUsize,
+    changed: Event,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    closed: bool,
+    next: u64,
+    tasks: BTreeMap<u64, Option<Box<dyn AbortTask>>>,
+    fault: Option<Fault>,
+    timer_set: bool,
+}
+
+impl Group {
+    /// A group that drives at most `limit` branches at a time.
+    pub fn new(limit: usize) -> Self {
+        Self { limit, active: AtomicUsize::new(0), changed: Event::new(), state: Mutex::default() }
+    }
+
+    /// How many more branches it can drive now.
+    pub fn free(&self) -> usize {
+        self.limit.saturating_sub(self.active())
+    }
+
+    /// How many it drives.
+    pub fn active(&self) -> usize {
+        self.active.load(Ordering::SeqCst)
+    }
+
+    /// The next end of a branch. Listen first, then look, then wait.
+    pub fn listen(&self) -> EventListener {
+        self.changed.listen()
+    }
+
+    /// The first fault, once.
+    pub fn take_fault(&self) -> Option<Fault> {
+        self.state().fault.take()
+    }
+
+    /// Drops every future of the group; none is begun after that.
+    pub fn abort(&self) {
+        let tasks = {
+            let mut state = self.state();
+            state.closed = true;
+            std::mem::take(&mut state.tasks)
+        };
+        for task in tasks.into_values().flatten() {
+            task.abort();
+        }
+    }
+
+    /// Notes that a branch was parked until some time.
+    pub(crate) fn note_timer(&self) {
+        self.state().timer_set = true;
+    }
+
+    /// Whether a branch was parked until some time since the last call.
+    pub(crate) fn take_timer(&self) -> bool {
+        std::mem::take(&mut self.state().timer_set)
+    }
+
+    pub(crate) fn fault(&self, fault: Fault) {
+        self.state().fault.get_or_insert(fault);
+    }
+
+    /// Counts one more; `None` once the group was aborted.
+    pub(crate) fn begin(self: &Arc<Self>) -> Option<Ticket> {
+        let mut state = self.state();
+        if state.closed {
+            return None;
+        }
+        let number = state.next;
+        state.next += 1;
+        state.tasks.insert(number, None);
+        self.active.fetch_add(1, Ordering::SeqCst);
+        Some(Ticket { group: Arc::clone(self), number })
+    }
+
+    /// Remembers how to drop a future, unless it has ended already.
+    pub(crate) fn remember(&self, number: u64, task: Box<dyn AbortTask>) {
+        let mut state = self.state();
+        if state.closed {
+            drop(state);
+            task.abort();
+        } else if let Some(slot) = state.tasks.get_mut(&number) {
+            *slot = Some(task);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One counted future; dropping it counts it out.
+pub(crate) struct Ticket {
+    group: Arc<Group>,
+    pub(crate) number: u64,
+}
+
+impl Ticket {
+    pub(crate) fn group(&self) -> &Arc<Group> {
+        &self.group
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let task = self.group.state().tasks.remove(&self.number);
+        self.group.active.fetch_sub(1, Ordering::SeqCst);
+        self.group.changed.notify(usize::MAX);
+        drop(task);
+    }
+}

@@ -1,0 +1,199 @@
+//! Driving one instance until it ends, or until only delays and signals are left.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+use sayiir_core::branch::{BranchView, Phase, RunNumber};
+use sayiir_core::workflow::WorkflowStatus;
+use sayiir_persistence::{BranchSummary, ClaimRequest, ClaimScope, InstanceRecord, StoreError};
+
+use crate::ask::ask;
+use crate::group::{Fault, Group};
+use crate::session::Session;
+use crate::workflows::WorkflowSet;
+
+/// So many branches are claimed at once.
+const BATCH: usize = 64;
+/// How long to wait at most before looking again at an instance that other workers hold.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How an instance stands when its driver stops.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunEnd {
+    /// Its status.
+    pub status: WorkflowStatus,
+    /// Its output, if completed.
+    pub output: Option<Bytes>,
+}
+
+/// What a drive waits for besides tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitFor {
+    /// Backoffs only: it returns when delays and signals are left.
+    Retries,
+    /// Also delays, and signals that have a timeout: it returns when nothing will happen by itself.
+    Timers,
+}
+
+/// What is left of an instance that nobody here drives.
+enum Left {
+    /// Nothing that this driver is to wait for.
+    Stop,
+    /// Something is due by itself: a retry, or a lease that another worker holds.
+    Wait,
+    /// Another worker holds it, and this driver has not had any of it.
+    Others,
+}
+
+/// Drives the branches of an instance that are due, beginning with `root` if the session holds it already.
+///
+/// Waits out backoffs; returns when the instance has ended, is paused, or waits for delays and signals
+/// only. Touches nothing of an instance that a live worker holds.
+pub async fn drive_instance(
+    session: &Arc<Session>,
+    group: &Arc<Group>,
+    workflows: &Arc<WorkflowSet>,
+    instance_id: &Arc<str>,
+    root: Option<Box<BranchView>>,
+    wait_for: WaitFor,
+) -> Result<RunEnd, DriveError> {
+    let store = Arc::clone(&session.store);
+    let changes = store.wakeups().listen_instance(instance_id);
+    let mut driven = root.is_some();
+    let mut look = !driven;
+    if let Some(root) = root {
+        session.drive(group, workflows, *root);
+    }
+    loop {
+        let (ended, changed) = (group.listen(), changes.listen());
+        if look {
+            driven |= claim(session, group, workflows, instance_id).await?;
+        }
+        if let Some(fault) = group.take_fault() {
+            return Err(DriveError::Fault(fault));
+        }
+        let mut wait = None;
+        if group.active() == 0 {
+            let record = read(session, instance_id).await?.ok_or_else(|| DriveError::Gone(Arc::clone(instance_id)))?;
+            match left(&record, driven, wait_for) {
+                Left::Stop => return Ok(RunEnd { status: record.summary.status, output: record.output }),
+                Left::Others => return Ok(RunEnd { status: WorkflowStatus::InProgress, output: None }),
+                Left::Wait => wait = Some(next_due(session, instance_id).await?.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN)),
+            }
+        } else if group.take_timer() {
+            wait = next_due(session, instance_id).await?;
+        }
+        let timer = session.host.sleep(wait.unwrap_or(Duration::from_hours(1)));
+        look = match select(ended, select(changed, timer)).await {
+            Either::Left(_) => group.active() == 0,
+            Either::Right(_) => true,
+        };
+    }
+}
+
+async fn claim(
+    session: &Arc<Session>,
+    group: &Arc<Group>,
+    workflows: &Arc<WorkflowSet>,
+    instance_id: &Arc<str>,
+) -> Result<bool, DriveError> {
+    let mut any = false;
+    loop {
+        let request = ClaimRequest {
+            lease: session.lease,
+            ttl: session.options.ttl,
+            limit: BATCH.min(group.free()),
+            scope: ClaimScope::Instance(Arc::clone(instance_id)),
+        };
+        if request.limit == 0 {
+            return Ok(any);
+        }
+        let branches = ask(&*session.host, session.options.patience, || session.store.claim(request.clone())).await?;
+        any |= !branches.is_empty();
+        let full = branches.len() == BATCH;
+        for branch in branches {
+            session.drive(group, workflows, branch);
+        }
+        if !full {
+            return Ok(any);
+        }
+    }
+}
+
+async fn read(session: &Session, instance_id: &str) -> Result<Option<InstanceRecord>, DriveError> {
+    Ok(ask(&*session.host, session.options.patience, || session.store.instance(instance_id)).await?)
+}
+
+async fn next_due(session: &Session, instance_id: &Arc<str>) -> Result<Option<Duration>, DriveError> {
+    let scope = ClaimScope::Instance(Arc::clone(instance_id));
+    Ok(ask(&*session.host, session.options.patience, || session.store.next_due(scope.clone())).await?)
+}
+
+fn left(record: &InstanceRecord, driven: bool, wait_for: WaitFor) -> Left {
+    if record.summary.status.is_terminal() || matches!(record.summary.status, WorkflowStatus::Paused { .. }) {
+        return Left::Stop;
+    }
+    let live = |branch: &&BranchSummary| branch.lease.is_some() && branch.run_at.is_some_and(|until| until > record.now);
+    if record.branches.iter().any(|branch| live(&branch)) {
+        return if driven { Left::Wait } else { Left::Others };
+    }
+    let goes_on = |branch: &BranchSummary| match branch.head.phase {
+        Phase::Start | Phase::At => true,
+        Phase::Joining => branch.pending == 0,
+        Phase::Delaying | Phase::Awaiting => match wait_for {
+            // One that is due now became so since the last claim.
+            WaitFor::Retries => branch.run_at.is_some_and(|at| at <= record.now),
+            WaitFor::Timers => branch.run_at.is_some(),
+        },
+    };
+    if record.branches.iter().any(goes_on) { Left::Wait } else { Left::Stop }
+}
+
+/// Why an instance could not be driven.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    /// A branch could not go on.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// The store could not be asked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The instance was deleted meanwhile.
+    #[error("the instance {0:?} is gone: it was deleted")]
+    Gone(Arc<str>),
+}
+
+/// A run's drive that is given back when its caller is dropped.
+pub struct RunGuard {
+    session: Arc<Session>,
+    group: Arc<Group>,
+    workflows: Arc<WorkflowSet>,
+    run: Option<RunNumber>,
+}
+
+impl RunGuard {
+    /// Guards the branches that `group` drives.
+    pub fn new(session: &Arc<Session>, group: &Arc<Group>, workflows: &Arc<WorkflowSet>, run: Option<RunNumber>) -> Self {
+        Self { session: Arc::clone(session), group: Arc::clone(group), workflows: Arc::clone(workflows), run }
+    }
+}
+
+impl Drop for RunGuard {
+    fn drop(&mut self) {
+        if self.group.active() == 0 {
+            return;
+        }
+        self.group.abort();
+        if let Some(run) = self.run {
+            let (session, workflows) = (Arc::clone(&self.session), Arc::clone(&self.workflows));
+            let back = async move {
+                if let Err(error) = session.give_back(&workflows, run).await {
+                    tracing::warn!(%run, %error, "could not give a run back; its leases will expire");
+                }
+            };
+            drop(self.session.host.spawn(Box::pin(back)));
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! A session: one worker's lease number, the branches it holds under it, and how it drives them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_lock::RwLock;
+use futures_util::channel::oneshot;
+use sayiir_core::branch::{BranchId, BranchView, LeaseId, RunNumber};
+use sayiir_persistence::{Process, Store, StoreError};
+
+use crate::ask::ask;
+use crate::group::Group;
+use crate::host::Host;
+use crate::keeper;
+use crate::workflows::WorkflowSet;
+
+/// How a session holds its leases.
+#[derive(Debug, Clone)]
+pub struct SessionOptions {
+    /// How long a lease lasts; it is renewed at half that time.
+    pub ttl: Duration,
+    /// How long to go on asking a store that does not answer; `None` for ever.
+    pub patience: Option<Duration>,
+    /// The tags it serves; empty serves all.
+    pub tags: Arc<[String]>,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self { ttl: Duration::from_secs(10), patience: Some(Duration::from_secs(30)), tags: Arc::from([]) }
+    }
+}
+
+/// One worker's right to hold leases on branches, and its drive over them.
+pub struct Session {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) lease: LeaseId,
+    pub(crate) options: SessionOptions,
+    /// Taken for writing by a task that is to run alone, else for reading.
+    pub(crate) beside: RwLock<()>,
+    held: Mutex<BTreeMap<Key, Slot>>,
+}
+
+/// A branch of a run.
+pub(crate) type Key = (RunNumber, BranchId);
+
+#[derive(Default)]
+struct Slot {
+    /// Ends the task that runs at the branch.
+    abort: Option<oneshot::Sender<()>>,
+}
+
+impl Session {
+    /// Opens a session in the store.
+    pub async fn open(store: Arc<dyn Store>, host: Arc<dyn Host>, options: SessionOptions) -> Result<Arc<Self>, StoreError> {
+        let lease = ask(&*host, options.patience, || store.open_session(host.process())).await?;
+        let session = Arc::new(Self { store, host, lease, options, beside: RwLock::new(()), held: Mutex::default() });
+        keeper::start(&session);
+        Ok(session)
+    }
+
+    /// The session's lease number.
+    pub const fn lease(&self) -> LeaseId {
+        self.lease
+    }
+
+    /// Drives a branch that the session holds, beside the caller, to its end or until it is given up.
+    pub fn drive(self: &Arc<Self>, group: &Arc<Group>, workflows: &Arc<WorkflowSet>, branch: BranchView) {
+        let Some(ticket) = group.begin() else { return };
+        let Some(hold) = self.hold((branch.run, branch.branch.clone())) else { return };
+        let (session, workflows, number) = (Arc::clone(self), Arc::clone(workflows), ticket.number);
+        let task = self.host.spawn(Box::pin(async move { session.drive_branch(&ticket, &workflows, hold, branch).await }));
+        group.remember(number, task);
+    }
+
+    /// Gives back the branches of a run that it still holds after their futures were dropped.
+    pub async fn give_back(self: &Arc<Self>, workflows: &WorkflowSet, run: RunNumber) -> Result<(), StoreError> {
+        let branches = ask(&*self.host, self.options.patience, || self.store.load(self.lease, run, Vec::new())).await?;
+        for branch in branches {
+            if let Some(workflow) = workflows.get(&branch.definition) {
+                self.hand_back(&**workflow, &branch).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the leases of dead processes on this host due at once. Returns the sessions of live ones.
+    pub async fn reap(&self) -> Result<Vec<(LeaseId, Process)>, StoreError> {
+        let mut others = self.store.sessions(&self.host.process().host).await?;
+        others.retain(|(lease, _)| *lease != self.lease);
+        let (dead, live): (Vec<_>, Vec<_>) = others.into_iter().partition(|(_, process)| self.host.is_alive(process) == Some(false));
+        for (lease, process) in dead {
+            tracing::info!(worker_id = process.worker_id, pid = process.pid, "taking over the work of a dead process");
+            self.store.expire_leases(lease).await?;
+        }
+        Ok(live)
+    }
+
+    /// Marks a branch as held; `None` if it is driven already.
+    pub(crate) fn hold(self: &Arc<Self>, key: Key) -> Option<Hold> {
+        let mut held = self.held();
+        if held.contains_key(&key) {
+            return None;
+        }
+        held.insert(key.clone(), Slot::default());
+        drop(held);
+        Some(Hold { session: Arc::clone(self), key })
+    }
+
+    pub(crate) fn held_keys(&self) -> Vec<Key> {
+        self.held().keys().cloned().collect()
+    }
+
+    /// Ends the task that runs at a branch which is no longer this session's.
+    pub(crate) fn abort_task(&self, key: &Key) {
+        let abort = self.held().get_mut(key).and_then(|slot| slot.abort.take());
+        if let Some(abort) = abort {
+            // The receiver is gone if the task has just ended; its result will be refused.
+            let _ = abort.send(());
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeMap<Key, Slot>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A branch marked as held; dropping it takes the mark away.
+pub(crate) struct Hold {
+    session: Arc<Session>,
+    key: Key,
+}
+
+impl Hold {
+    /// Moves the mark to another branch of the run; false if that one is driven already.
+    pub(crate) fn move_to(&mut self, branch: &BranchId) -> bool {
+        let key = (self.key.0, branch.clone());
+        if key == self.key {
+            return true;
+        }
+        let mut held = self.session.held();
+        let free = !held.contains_key(&key);
+        if free {
+            held.remove(&self.key);
+            held.insert(key.clone(), Slot::default());
+            self.key = key;
+        }
+        drop(held);
+        free
+    }
+
+    /// Resolves when the task that now begins at the branch is to be aborted.
+    pub(crate) fn task_begins(&self) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        if let Some(slot) = self.session.held().get_mut(&self.key) {
+            slot.abort = Some(sender);
+        }
+        receiver
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.session.held().remove(&self.key);
+    }
+}

@@ -1,0 +1,174 @@
+//! Running a task: its context, its time limit, its panics, its errors as text.
+
+use std::any::Any;
+use std::error::Error;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::{Either, select};
+use sayiir_core::branch::BranchView;
+use sayiir_core::context::{self, TaskExecutionContext};
+use sayiir_core::error::{BoxError, DoNotRetry, RetryAfter, WorkflowError, error_chain};
+use sayiir_core::task::TaskInput;
+use sayiir_core::workflow::RunnableWorkflow;
+use sayiir_engine::{Input, RetryAdvice, RunTask, TaskFailure};
+use sayiir_persistence::StoreError;
+
+use crate::ask::ask;
+use crate::session::{Hold, Session};
+
+/// How long a task that is to run alone waits for others to end, and keeps new ones from starting.
+const ALONE_WAIT: Duration = Duration::from_secs(5);
+
+/// How a task ended.
+pub(crate) enum TaskEnd {
+    /// With something to tell the engine.
+    Told(Input),
+    /// It was aborted, since the branch is no longer this session's.
+    Aborted,
+}
+
+impl Session {
+    /// Runs the task that is owed.
+    pub(crate) async fn run_task(
+        &self,
+        hold: &Hold,
+        workflow: &dyn RunnableWorkflow,
+        branch: &BranchView,
+        run: RunTask,
+    ) -> Result<TaskEnd, StoreError> {
+        let Some(task) = workflow.task(run.node).map(Arc::clone) else {
+            let error = WorkflowError::TaskNotImplemented(run.path.to_string());
+            return Ok(TaskEnd::Told(Input::TaskFailed(TaskFailure::for_good(error.to_string()))));
+        };
+        let input = self.task_input(workflow, branch, &run).await?;
+        let context = self.context(workflow, branch, &run);
+        let aborted = hold.task_begins();
+        let attempt = async move { task.run(input).await };
+        let attempt = context::scope(context, AssertUnwindSafe(attempt).catch_unwind());
+        let limited = self.within(run.timeout, run.path.to_string(), attempt);
+        let ended = match select(Box::pin(self.beside(run.alone, limited)), aborted).await {
+            Either::Left((ended, _)) => ended,
+            // The sender is never dropped while the branch is held.
+            Either::Right(_) => return Ok(TaskEnd::Aborted),
+        };
+        Ok(TaskEnd::Told(match ended {
+            Ok(output) => self.fitting(branch, &run, output),
+            Err(failure) => Input::TaskFailed(self.storable(failure)),
+        }))
+    }
+
+    /// Runs beside other tasks, or alone as far as that can be had in bounded time.
+    async fn beside<T>(&self, alone: bool, task: impl Future<Output = T>) -> T {
+        if alone {
+            let timer = self.host.sleep(ALONE_WAIT);
+            match select(Box::pin(self.beside.write()), timer).await {
+                Either::Left((guard, _)) => {
+                    let ended = task.await;
+                    drop(guard);
+                    return ended;
+                }
+                // Others take longer than that; a branch must not wait for ever.
+                Either::Right(_) => {}
+            }
+        }
+        let guard = self.beside.read().await;
+        let ended = task.await;
+        drop(guard);
+        ended
+    }
+
+    async fn within(
+        &self,
+        timeout: Option<Duration>,
+        path: String,
+        attempt: impl Future<Output = Result<Result<Bytes, BoxError>, Box<dyn Any + Send>>>,
+    ) -> Result<Bytes, TaskFailure> {
+        let ended = match timeout {
+            None => attempt.await,
+            Some(timeout) => match select(Box::pin(attempt), self.host.sleep(timeout)).await {
+                Either::Left((ended, _)) => ended,
+                Either::Right(_) => return Err(TaskFailure::by_policy(WorkflowError::TaskTimedOut { node: path, timeout }.to_string())),
+            },
+        };
+        match ended {
+            Ok(Ok(output)) => Ok(output),
+            Ok(Err(error)) => Err(failure_of(&error)),
+            Err(panic) => Err(TaskFailure::by_policy(format!("the task panicked: {}", panic_text(&*panic)))),
+        }
+    }
+
+    async fn task_input(&self, workflow: &dyn RunnableWorkflow, branch: &BranchView, run: &RunTask) -> Result<TaskInput, StoreError> {
+        let is_join = matches!(workflow.plan().node(run.node).spec, sayiir_core::plan::NodeSpec::Fork { .. });
+        if !is_join {
+            return Ok(TaskInput::Value(branch.input.clone()));
+        }
+        let ids: Vec<_> = run.children.iter().map(|(_, id)| id.clone()).collect();
+        let outputs = ask(&*self.host, self.options.patience, || self.store.read_branch_outputs(branch.run, ids.clone())).await?;
+        Ok(TaskInput::Branches(run.children.iter().map(|(name, _)| Arc::clone(name)).zip(outputs).collect()))
+    }
+
+    fn context(&self, workflow: &dyn RunnableWorkflow, branch: &BranchView, run: &RunTask) -> TaskExecutionContext {
+        let task = workflow.plan().task_at(run.node);
+        TaskExecutionContext::new(
+            workflow.plan().name(),
+            &branch.instance_id,
+            branch.run,
+            &run.path,
+            run.attempt,
+            task.map(|task| task.metadata.clone()).unwrap_or_default(),
+            workflow.metadata_json().map(str::to_owned),
+        )
+    }
+
+    /// Refuses an output that the store cannot hold, before it is tried.
+    fn fitting(&self, branch: &BranchView, run: &RunTask, output: Bytes) -> Input {
+        let limit = self.store.limits().payload_bytes;
+        if output.len() <= limit {
+            return Input::TaskReturned(output);
+        }
+        let error = StoreError::Limit {
+            what: format!("the output of {} of instance {:?}", run.path, branch.instance_id),
+            actual: output.len(),
+            limit,
+        };
+        Input::TaskFailed(TaskFailure::for_good(error.to_string()))
+    }
+
+    /// The failure with a text that every store can hold.
+    pub(crate) fn storable(&self, failure: TaskFailure) -> TaskFailure {
+        let TaskFailure { mut error, retry } = failure;
+        if error.contains('\0') {
+            error = error.replace('\0', "\u{fffd}");
+        }
+        // Room for what the engine writes before it.
+        let limit = self.store.limits().error_bytes.saturating_sub(4096).max(256);
+        if error.len() > limit {
+            let cut = (0..=limit).rev().find(|at| error.is_char_boundary(*at)).unwrap_or(0);
+            error.truncate(cut);
+            error.push('…');
+        }
+        TaskFailure { error, retry }
+    }
+}
+
+fn failure_of(error: &BoxError) -> TaskFailure {
+    let mut retry = RetryAdvice::ByPolicy;
+    let mut cause: Option<&(dyn Error + 'static)> = Some(&**error);
+    while let Some(error) = cause {
+        if error.is::<DoNotRetry>() {
+            retry = RetryAdvice::Never;
+        } else if let Some(later) = error.downcast_ref::<RetryAfter>() {
+            retry = RetryAdvice::After(later.delay());
+        }
+        cause = error.source();
+    }
+    TaskFailure { error: error_chain(&**error), retry }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}

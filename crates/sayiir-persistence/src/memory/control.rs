@@ -1,0 +1,141 @@
+//! Control: cancel, pause and unpause, applied at once or recorded for a worker to apply.
+//!
+//! Each one moves the revision of every live branch, leased ones too, so that no owner's write made
+//! without knowing of it is accepted.
+
+use std::sync::Arc;
+
+use sayiir_core::branch::{BranchId, RunNumber};
+use sayiir_core::control::{SignalKind, SignalRequest};
+use sayiir_core::journal::{EntryKind, JournalRow};
+
+use super::data::{Data, Life, News, bare_row};
+use super::import::Stamped as _;
+use super::index::Slot;
+use crate::store::{ControlAction, ControlCommand, ControlOutcome, RunState};
+
+impl Data {
+    pub(super) fn control(&mut self, command: ControlCommand, news: &mut News) -> ControlOutcome {
+        let ControlCommand { instance_id, action, request } = command;
+        if let Some(outcome) = self.control_refusal(&instance_id, action) {
+            return outcome;
+        }
+        let (now, request) = (self.now, request.stamped(self.now));
+        let Some(instance) = self.instances.get_mut(&instance_id) else { return ControlOutcome::NotFound };
+        let Some(life) = &mut instance.life else { return ControlOutcome::NotFound };
+        let (kind, state) = match action {
+            ControlAction::Cancel => (EntryKind::Cancelled, RunState::Cancelled),
+            ControlAction::Pause => (EntryKind::Paused, RunState::Paused),
+            ControlAction::Unpause => (EntryKind::Unpaused, RunState::Running),
+        };
+        life.enter(state, now);
+        life.control += 1;
+        let (run, revision) = (life.run, life.control);
+        let row = bare_row(run, BranchId::control(), revision, kind, Arc::from(""), now);
+        let row = JournalRow { error: request.reason.clone(), ..row };
+        match action {
+            ControlAction::Cancel => {
+                life.request = Some(request.clone());
+                instance.cancel_request = Some(request);
+                self.delete_heads(run);
+            }
+            ControlAction::Pause => {
+                life.request = Some(request.clone());
+                instance.pause_request = Some(request);
+                self.move_all(run);
+            }
+            ControlAction::Unpause => {
+                life.request = None;
+                instance.pause_request = None;
+                self.move_all(run);
+            }
+        }
+        if let Some(run) = self.runs.get_mut(&run) {
+            run.journal.push(row);
+        }
+        news.due = true;
+        news.control = true;
+        news.instances.push(instance_id);
+        ControlOutcome::Applied
+    }
+
+    fn control_refusal(&self, instance_id: &str, action: ControlAction) -> Option<ControlOutcome> {
+        let life = self.instances.get(instance_id).and_then(|instance| instance.life.as_ref());
+        let Some(life) = life else { return Some(ControlOutcome::NotFound) };
+        match (action, life.state) {
+            (ControlAction::Cancel, RunState::Cancelled)
+            | (ControlAction::Pause, RunState::Paused)
+            | (ControlAction::Unpause, RunState::Running) => Some(ControlOutcome::AlreadySo),
+            (_, RunState::Completed | RunState::Failed | RunState::Cancelled) => Some(ControlOutcome::Finished(self.status(life))),
+            (ControlAction::Cancel, RunState::Running | RunState::Paused)
+            | (ControlAction::Pause, RunState::Running)
+            | (ControlAction::Unpause, RunState::Paused) => None,
+        }
+    }
+
+    /// Moves every live branch's revision, and derives again when the free ones are due.
+    fn move_all(&mut self, number: RunNumber) {
+        let Some(run) = self.runs.get_mut(&number) else { return };
+        let Some(instance) = self.instances.get(&run.instance_id) else { return };
+        for (id, branch) in &mut run.branches {
+            branch.revision += 1;
+            if branch.slot.lease.is_none() {
+                let to = Slot { run_at: instance.free_run_at(branch, self.now), ..branch.slot };
+                self.index.replace(number, id, &mut branch.slot, to);
+            }
+        }
+    }
+
+    pub(super) fn request_control(
+        &mut self,
+        instance_id: &str,
+        kind: SignalKind,
+        request: SignalRequest,
+        news: &mut News,
+    ) -> ControlOutcome {
+        let action = match kind {
+            SignalKind::Cancel => ControlAction::Cancel,
+            SignalKind::Pause => ControlAction::Pause,
+        };
+        if let Some(outcome) = self.control_refusal(instance_id, action) {
+            return outcome;
+        }
+        let request = Some(request.stamped(self.now));
+        let Some(instance) = self.instances.get_mut(instance_id) else { return ControlOutcome::NotFound };
+        match kind {
+            SignalKind::Cancel => instance.cancel_request = request,
+            SignalKind::Pause => instance.pause_request = request,
+        }
+        if let Some(Life { run, .. }) = instance.life {
+            self.move_all(run);
+        }
+        news.due = true;
+        news.control = true;
+        ControlOutcome::Applied
+    }
+
+    pub(super) fn requested_control(&self, instance_id: &str, kind: SignalKind) -> Option<SignalRequest> {
+        let instance = self.instances.get(instance_id)?;
+        match kind {
+            SignalKind::Cancel => instance.cancel_request.clone(),
+            SignalKind::Pause => instance.pause_request.clone(),
+        }
+    }
+
+    pub(super) fn clear_control(&mut self, instance_id: &str, kind: SignalKind, news: &mut News) {
+        let Some(instance) = self.instances.get_mut(instance_id) else { return };
+        let before = instance.requested();
+        match kind {
+            SignalKind::Cancel => instance.cancel_request = None,
+            SignalKind::Pause => instance.pause_request = None,
+        }
+        let changed = instance.requested() != before;
+        if let Some(Life { run, .. }) = instance.life
+            && changed
+        {
+            self.move_all(run);
+            news.due = true;
+            news.control = true;
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The runner that drives one instance at a time, here and now, and stores every step.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sayiir_core::branch::RunNumber;
+use sayiir_core::error::CodecError;
+use sayiir_core::workflow::{ConflictPolicy, RunnableWorkflow, Workflow, WorkflowStatus};
+use sayiir_driver::{Group, RunEnd, RunGuard, Session, SessionOptions, WaitFor, WorkflowSet, drive_instance};
+use sayiir_persistence::{BackendError, BranchView, Store};
+use tokio::sync::OnceCell;
+
+use crate::error::RuntimeError;
+use crate::host::TokioHost;
+use crate::start::{Started, start_run};
+
+/// The most branches of one run that are driven at a time.
+const BRANCHES: usize = 1024;
+
+/// Runs instances to their end, or to the next wait, with every finished step stored.
+///
+/// After a crash, [`resume`](Self::resume) goes on from the last stored step. A step that was running at
+/// the crash runs again; a step whose result was stored does not.
+///
+/// A runner holds its instances by leases of 10 seconds, which it renews. On one host the work of a
+/// process that died is taken over at once; elsewhere when its leases end.
+///
+/// ```
+/// use std::sync::Arc;
+/// use sayiir_runtime::prelude::*;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+/// let context = WorkflowContext::new("greet", Arc::new(JsonCodec), Arc::new(()));
+/// let workflow = WorkflowBuilder::new(context)
+///     .then("greet", |name: String| async move { Ok(format!("hello {name}")) })
+///     .build()?;
+/// let runner = CheckpointingRunner::new(InMemoryBackend::new());
+/// let status = runner.run(&workflow, "greet-ada", "Ada".to_owned()).await?;
+/// assert!(status.is_completed());
+/// # Ok(())
+/// # }
+/// ```
+pub struct CheckpointingRunner<B> {
+    backend: Arc<B>,
+    policy: ConflictPolicy,
+    options: SessionOptions,
+    session: OnceCell<Arc<Session>>,
+}
+
+impl<B: Store> CheckpointingRunner<B> {
+    /// A runner over this store.
+    pub fn new(backend: B) -> Self {
+        Self::from_shared(Arc::new(backend))
+    }
+
+    /// A runner over a store that others use too.
+    pub fn from_shared(backend: Arc<B>) -> Self {
+        Self { backend, policy: ConflictPolicy::default(), options: SessionOptions::default(), session: OnceCell::new() }
+    }
+
+    /// What [`run`](Self::run) does if the instance id is known.
+    #[must_use]
+    pub const fn with_conflict_policy(mut self, policy: ConflictPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// How long a lease lasts; 10 seconds unless set. It is renewed at half that time.
+    #[must_use]
+    pub const fn with_lease(mut self, ttl: Duration) -> Self {
+        self.options.ttl = ttl;
+        self
+    }
+
+    /// How long to go on asking a store that gives no answer before a run is given up (it can be
+    /// resumed); 30 seconds unless set.
+    #[must_use]
+    pub const fn with_patience(mut self, patience: Duration) -> Self {
+        self.options.patience = Some(patience);
+        self
+    }
+
+    /// The store.
+    pub const fn backend(&self) -> &Arc<B> {
+        &self.backend
+    }
+
+    /// Starts an instance and drives it until it has ended, is paused, or waits for delays and signals only.
+    ///
+    /// # Errors
+    ///
+    /// If the id is not a legal one, is known (see [`with_conflict_policy`](Self::with_conflict_policy)) or
+    /// belongs to another definition, and if the store fails. A task's failure is a status, not an error.
+    /// After an error in mid-run, and after this future is dropped, the instance can be resumed.
+    pub async fn run<C, Input, M, Out>(
+        &self,
+        workflow: &Workflow<C, Input, M, Out>,
+        instance_id: impl Into<String>,
+        input: Input,
+    ) -> Result<WorkflowStatus, RuntimeError>
+    where
+        Workflow<C, Input, M, Out>: EncodeInput<Input>,
+    {
+        let encoded = workflow.encode_input(&input)?;
+        drop(input);
+        Ok(self.run_encoded(workflow.runnable(), instance_id.into(), encoded).await?.status)
+    }
+
+    /// Drives an instance on from where it stands.
+    ///
+    /// Returns `InProgress`, and touches nothing, if a live worker holds it.
+    ///
+    /// # Errors
+    ///
+    /// If the id is unknown or belongs to another definition, and if the store fails.
+    pub async fn resume<C, Input, M, Out>(&self, workflow: &Workflow<C, Input, M, Out>, instance_id: &str) -> Result<WorkflowStatus, RuntimeError> {
+        Ok(self.resume_erased(workflow.runnable(), instance_id.to_owned()).await?.status)
+    }
+
+    pub(crate) async fn run_encoded(&self, workflow: Arc<dyn RunnableWorkflow>, instance_id: String, input: Bytes) -> Result<RunEnd, RuntimeError> {
+        let session = self.session().await?;
+        let lease = Some((session.lease(), self.options.ttl));
+        match start_run(&*self.backend, workflow.plan(), &instance_id, input, self.policy, lease).await? {
+            Started::Existing(status, output) => Ok(RunEnd { status, output }),
+            Started::Fresh(root, run) => self.drive(session, workflow, instance_id, run, root, WaitFor::Retries).await,
+        }
+    }
+
+    async fn resume_erased(&self, workflow: Arc<dyn RunnableWorkflow>, instance_id: String) -> Result<RunEnd, RuntimeError> {
+        let record = self.backend.instance(&instance_id).await?.ok_or_else(|| BackendError::NotFound(format!("no instance {instance_id:?}").into()))?;
+        let (expected, found) = (*workflow.plan().hash(), record.summary.definition.hash);
+        if expected != found {
+            return Err(RuntimeError::mismatch(expected, found));
+        }
+        if record.summary.status.is_terminal() {
+            return Ok(RunEnd { status: record.summary.status, output: record.output });
+        }
+        let session = self.session().await?;
+        session.reap().await?;
+        self.drive(session, workflow, instance_id, record.summary.run, None, WaitFor::Retries).await
+    }
+
+    async fn drive(
+        &self,
+        session: Arc<Session>,
+        workflow: Arc<dyn RunnableWorkflow>,
+        instance_id: String,
+        run: RunNumber,
+        root: Option<Box<BranchView>>,
+        wait_for: WaitFor,
+    ) -> Result<RunEnd, RuntimeError> {
+        let group = Arc::new(Group::new(BRANCHES));
+        let workflows = Arc::new(WorkflowSet::new().with(workflow));
+        let guard = RunGuard::new(&session, &group, &workflows, Some(run));
+        let end = drive_instance(&session, &group, &workflows, &Arc::from(instance_id), root, wait_for).await;
+        drop(guard);
+        Ok(end?)
+    }
+
+    async fn session(&self) -> Result<Arc<Session>, RuntimeError> {
+        let open = || async {
+            let store: Arc<dyn Store> = Arc::clone(&self.backend) as Arc<dyn Store>;
+            Session::open(store, Arc::new(TokioHost::current(None)), self.options.clone()).await
+        };
+        Ok(Arc::clone(self.session.get_or_try_init(open).await?))
+    }
+}
+
+/// A workflow whose input its codec can encode.
+pub trait EncodeInput<Input> {
+    /// The input as bytes.
+    fn encode_input(&self, input: &Input) -> Result<Bytes, CodecError>;
+}

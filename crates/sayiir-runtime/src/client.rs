@@ -1,0 +1,326 @@
+//! The client: starts instances and asks and tells them things, from any process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sayiir_core::TaskId;
+use sayiir_core::branch::JournalRef;
+use sayiir_core::control::SignalRequest;
+use sayiir_core::error::WorkflowError;
+use sayiir_core::journal::{EntryKind, JournalRow};
+use sayiir_core::workflow::{ConflictPolicy, Workflow, WorkflowStatus};
+use sayiir_persistence::{
+    BackendError, ControlAction, ControlCommand, ControlOutcome, InstanceFilter, InstanceRecord, InstanceSummary, NewEvent, SendOutcome, Store,
+};
+
+use crate::checkpointing::EncodeInput;
+use crate::error::RuntimeError;
+use crate::start::{Started, start_run};
+
+/// So many journal rows are read at a time.
+const PAGE: usize = 1000;
+/// How often a wait looks even if nothing was announced: only a safety net.
+const SAFETY_POLL: Duration = Duration::from_secs(5);
+
+/// Starts instances, and asks and tells them things. It runs no task itself: a worker does.
+pub struct WorkflowClient<B> {
+    backend: Arc<B>,
+    policy: ConflictPolicy,
+}
+
+impl<B> Clone for WorkflowClient<B> {
+    fn clone(&self) -> Self {
+        Self { backend: Arc::clone(&self.backend), policy: self.policy }
+    }
+}
+
+/// How an instance ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Its status.
+    pub status: WorkflowStatus,
+    /// Its encoded output, if completed.
+    pub output: Option<Bytes>,
+}
+
+/// A task's place in an instance, by node path or by id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskRef {
+    /// A node path, with iterations (one of them) or without (the latest).
+    Path(String),
+    /// The hash of a node path without iterations.
+    Id(TaskId),
+}
+
+impl From<&str> for TaskRef {
+    fn from(path: &str) -> Self {
+        Self::Path(path.to_owned())
+    }
+}
+
+impl From<String> for TaskRef {
+    fn from(path: String) -> Self {
+        Self::Path(path)
+    }
+}
+
+impl From<TaskId> for TaskRef {
+    fn from(id: TaskId) -> Self {
+        Self::Id(id)
+    }
+}
+
+impl From<&TaskId> for TaskRef {
+    fn from(id: &TaskId) -> Self {
+        Self::Id(*id)
+    }
+}
+
+impl TaskRef {
+    fn matches(&self, node: &str) -> bool {
+        match self {
+            Self::Path(path) => node == path || without_slots(node) == *path,
+            Self::Id(id) => TaskId::from(without_slots(node)) == *id,
+        }
+    }
+}
+
+/// A node path without its iterations and default-arm keys.
+fn without_slots(path: &str) -> String {
+    let mut depth = 0_u32;
+    path.chars()
+        .filter(|c| match c {
+            '[' => {
+                depth += 1;
+                false
+            }
+            ']' => {
+                depth = depth.saturating_sub(1);
+                false
+            }
+            _ => depth == 0,
+        })
+        .collect()
+}
+
+impl<B: Store> WorkflowClient<B> {
+    /// A client of this store.
+    pub fn new(backend: B) -> Self {
+        Self::from_shared(Arc::new(backend))
+    }
+
+    /// A client of a store that others use too.
+    pub const fn from_shared(backend: Arc<B>) -> Self {
+        Self { backend, policy: ConflictPolicy::Fail }
+    }
+
+    /// What [`submit`](Self::submit) does if the instance id is known.
+    #[must_use]
+    pub const fn with_conflict_policy(mut self, policy: ConflictPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// The store.
+    pub const fn backend(&self) -> &Arc<B> {
+        &self.backend
+    }
+
+    /// Stores a new instance for a worker to run. Once this returns, it survives any crash.
+    ///
+    /// Returns its status, and with the policy `UseExisting` the output of one that is completed.
+    ///
+    /// # Errors
+    ///
+    /// As [`CheckpointingRunner::run`](crate::CheckpointingRunner::run).
+    pub async fn submit<C, Input, M, Out>(
+        &self,
+        workflow: &Workflow<C, Input, M, Out>,
+        instance_id: impl Into<String>,
+        input: Input,
+    ) -> Result<(WorkflowStatus, Option<Bytes>), RuntimeError>
+    where
+        Workflow<C, Input, M, Out>: EncodeInput<Input>,
+    {
+        let encoded = workflow.encode_input(&input)?;
+        drop(input);
+        let (workflow, instance_id) = (workflow.runnable(), instance_id.into());
+        match start_run(&*self.backend, workflow.plan(), &instance_id, encoded, self.policy, None).await? {
+            Started::Fresh(_, _) => Ok((WorkflowStatus::InProgress, None)),
+            Started::Existing(status, output) => Ok((status, output)),
+        }
+    }
+
+    /// Cancels an instance at once, wherever it stands. Cancelling twice is fine.
+    ///
+    /// # Errors
+    ///
+    /// `CannotCancel` if it has completed or failed, `NotFound` if the id is unknown.
+    pub async fn cancel(&self, instance_id: &str, reason: Option<String>, cancelled_by: Option<String>) -> Result<(), RuntimeError> {
+        match self.control(instance_id, ControlAction::Cancel, SignalRequest::new(reason, cancelled_by)).await? {
+            ControlOutcome::Applied | ControlOutcome::AlreadySo | ControlOutcome::Finished(WorkflowStatus::Cancelled { .. }) => Ok(()),
+            ControlOutcome::Finished(status) => {
+                Err(BackendError::CannotCancel(format!("Cannot cancel instance {instance_id:?}: it is {}", status.as_str()).into()).into())
+            }
+            ControlOutcome::NotFound => Err(not_found(instance_id)),
+        }
+    }
+
+    /// Pauses an instance: what runs may finish its step, then everything is held. Pausing twice is fine.
+    ///
+    /// # Errors
+    ///
+    /// `CannotPause` if it has ended, `NotFound` if the id is unknown.
+    pub async fn pause(&self, instance_id: &str, reason: Option<String>, paused_by: Option<String>) -> Result<(), RuntimeError> {
+        match self.control(instance_id, ControlAction::Pause, SignalRequest::new(reason, paused_by)).await? {
+            ControlOutcome::Applied | ControlOutcome::AlreadySo => Ok(()),
+            ControlOutcome::Finished(status) => {
+                Err(BackendError::CannotPause(format!("Cannot pause instance {instance_id:?}: it is {}", status.as_str()).into()).into())
+            }
+            ControlOutcome::NotFound => Err(not_found(instance_id)),
+        }
+    }
+
+    /// Lets a paused instance go on. One that is not paused is left as it is.
+    ///
+    /// # Errors
+    ///
+    /// `CannotPause` if it has ended, `NotFound` if the id is unknown.
+    pub async fn unpause(&self, instance_id: &str) -> Result<(), RuntimeError> {
+        match self.control(instance_id, ControlAction::Unpause, SignalRequest::default()).await? {
+            ControlOutcome::Applied | ControlOutcome::AlreadySo => Ok(()),
+            ControlOutcome::Finished(status) => {
+                Err(BackendError::CannotPause(format!("Cannot unpause instance {instance_id:?}: it is {}", status.as_str()).into()).into())
+            }
+            ControlOutcome::NotFound => Err(not_found(instance_id)),
+        }
+    }
+
+    /// Sends an event. It may come before the wait for it, and before the instance; it is used once.
+    ///
+    /// # Errors
+    ///
+    /// If the instance has ended, or the payload is larger than the store accepts.
+    pub async fn send_event(&self, instance_id: &str, name: &str, payload: impl Into<Bytes>) -> Result<(), RuntimeError> {
+        self.send(instance_id, name, payload.into(), None).await
+    }
+
+    /// Sends an event once, however often it is asked for with the same `key`.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_event`](Self::send_event).
+    pub async fn send_event_once(&self, instance_id: &str, name: &str, payload: impl Into<Bytes>, key: &str) -> Result<(), RuntimeError> {
+        self.send(instance_id, name, payload.into(), Some(Arc::from(key))).await
+    }
+
+    async fn send(&self, instance_id: &str, name: &str, payload: Bytes, key: Option<Arc<str>>) -> Result<(), RuntimeError> {
+        sayiir_core::validate_instance_id(instance_id)?;
+        let event = NewEvent { instance_id: Arc::from(instance_id), name: Arc::from(name), payload, key };
+        match self.backend.send_event(event).await? {
+            SendOutcome::Stored(_) | SendOutcome::Duplicate => Ok(()),
+            SendOutcome::Finished(status) => {
+                let text = format!("cannot send event {name:?}: instance {instance_id:?} is {}", status.as_str());
+                Err(BackendError::Backend(text.into()).into())
+            }
+        }
+    }
+
+    /// How an instance stands.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if the id is unknown.
+    pub async fn status(&self, instance_id: &str) -> Result<WorkflowStatus, RuntimeError> {
+        Ok(self.record(instance_id).await?.summary.status)
+    }
+
+    /// Waits until an instance has ended, or until `timeout` is over: then the status is as it stands.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if the id is unknown.
+    pub async fn wait(&self, instance_id: &str, timeout: Option<Duration>) -> Result<Outcome, RuntimeError> {
+        let deadline = timeout.map(|timeout| tokio::time::Instant::now() + timeout);
+        let changes = self.backend.wakeups().listen_instance(instance_id);
+        loop {
+            let changed = changes.listen();
+            let record = self.record(instance_id).await?;
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(tokio::time::Instant::now()));
+            if record.summary.status.is_terminal() || left.is_some_and(|left| left.is_zero()) {
+                return Ok(Outcome { status: record.summary.status, output: record.output });
+            }
+            // Either way it looks again.
+            let _ = tokio::time::timeout(left.unwrap_or(SAFETY_POLL).min(SAFETY_POLL), changed).await;
+        }
+    }
+
+    /// The stored result of a task, join or route key; of several results at one node the latest.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if the id is unknown.
+    pub async fn get_task_result(&self, instance_id: &str, task: impl Into<TaskRef>) -> Result<Option<Bytes>, RuntimeError> {
+        let task = task.into();
+        let mut latest = None;
+        for row in self.history(instance_id).await? {
+            if matches!(row.kind, EntryKind::TaskCompleted | EntryKind::JoinCompleted | EntryKind::RouteTaken) && task.matches(&row.node) {
+                latest = row.output;
+            }
+        }
+        Ok(latest)
+    }
+
+    /// Instances, filtered, in order of their ids.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be asked.
+    pub async fn list(&self, filter: InstanceFilter) -> Result<Vec<InstanceSummary>, RuntimeError> {
+        Ok(self.backend.list(filter).await?)
+    }
+
+    /// The whole journal of an instance's present run.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if the id is unknown.
+    pub async fn history(&self, instance_id: &str) -> Result<Vec<JournalRow>, RuntimeError> {
+        let run = self.record(instance_id).await?.summary.run;
+        let (mut rows, mut after): (Vec<JournalRow>, _) = (Vec::new(), None);
+        loop {
+            let page = self.backend.journal(run, after, PAGE).await?;
+            let full = page.len() == PAGE;
+            rows.extend(page);
+            after = rows.last().map(|row| (row.at, JournalRef { branch: row.branch.clone(), revision: row.revision }));
+            if !full {
+                return Ok(rows);
+            }
+        }
+    }
+
+    async fn record(&self, instance_id: &str) -> Result<InstanceRecord, RuntimeError> {
+        self.backend.instance(instance_id).await?.ok_or_else(|| not_found(instance_id))
+    }
+
+    async fn control(&self, instance_id: &str, action: ControlAction, request: SignalRequest) -> Result<ControlOutcome, RuntimeError> {
+        Ok(self.backend.control(ControlCommand { instance_id: Arc::from(instance_id), action, request }).await?)
+    }
+}
+
+fn not_found(instance_id: &str) -> RuntimeError {
+    BackendError::NotFound(format!("instance {instance_id:?} not found").into()).into()
+}
+
+/// The error of a workflow that has no output.
+pub(crate) fn no_output(status: WorkflowStatus) -> WorkflowError {
+    match status {
+        WorkflowStatus::Failed(error) => WorkflowError::TaskFailed(error),
+        WorkflowStatus::Cancelled { reason, cancelled_by } => WorkflowError::Cancelled { reason, cancelled_by },
+        WorkflowStatus::Paused { reason, paused_by } => WorkflowError::Paused { reason, paused_by },
+        WorkflowStatus::Waiting { wake_at: _, delay_id } => WorkflowError::Waiting(delay_id),
+        WorkflowStatus::AwaitingSignal { signal_id: _, signal_name, wake_at: _ } => WorkflowError::AwaitingSignal(signal_name),
+        WorkflowStatus::InProgress | WorkflowStatus::Completed => WorkflowError::ResumeError("it is still in progress".to_owned()),
+    }
+}

@@ -1,0 +1,87 @@
+//! Errors of running workflows.
+
+use std::error::Error;
+
+use sayiir_core::error::{BoxError, BuildErrors, CodecError, WorkflowError};
+use sayiir_core::{DefinitionHash, InvalidInstanceId};
+use sayiir_driver::DriveError;
+use sayiir_persistence::{BackendError, RunConflict, StoreError};
+
+/// Why a workflow could not be run, or gave no output.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuntimeError {
+    /// The workflow ended without an output, or is not the instance's.
+    #[error(transparent)]
+    Workflow(#[from] WorkflowError),
+    /// The workflow could not be built.
+    #[error(transparent)]
+    Build(#[from] BuildErrors),
+    /// The store refused or did not answer.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// A payload could not be encoded or decoded.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// A task failed.
+    #[error("a task failed")]
+    Task(#[source] BoxError),
+    /// The runtime ended what it was asked to wait for.
+    #[error("the wait was cut short: {0}")]
+    Join(String),
+    /// The id is known, and the policy is to refuse.
+    #[error(
+        "the instance {0:?} exists already: choose the conflict policy 'use_existing' or 'terminate_existing', or call resume() instead"
+    )]
+    InstanceAlreadyExists(String),
+    /// The id is none that stores can hold.
+    #[error(transparent)]
+    InvalidInstanceId(#[from] InvalidInstanceId),
+}
+
+impl RuntimeError {
+    /// Whether a payload could not be decoded.
+    pub fn is_decode_error(&self) -> bool {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            if matches!(error.downcast_ref::<CodecError>(), Some(CodecError::Decode { .. }))
+                || matches!(error.downcast_ref::<Self>(), Some(Self::Codec(CodecError::Decode { .. })))
+            {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
+    pub(crate) fn mismatch(expected: DefinitionHash, found: DefinitionHash) -> Self {
+        Self::Workflow(WorkflowError::DefinitionMismatch { expected, found })
+    }
+}
+
+impl From<StoreError> for RuntimeError {
+    fn from(error: StoreError) -> Self {
+        Self::Backend(error.into())
+    }
+}
+
+impl From<DriveError> for RuntimeError {
+    fn from(error: DriveError) -> Self {
+        match error {
+            DriveError::Fault(fault) => Self::Backend(BackendError::from(fault.cause)),
+            DriveError::Store(error) => error.into(),
+            DriveError::Gone(id) => Self::Backend(BackendError::NotFound(id.to_string().into())),
+        }
+    }
+}
+
+impl From<RunConflict> for RuntimeError {
+    fn from(conflict: RunConflict) -> Self {
+        match conflict {
+            RunConflict::AlreadyExists(id) => Self::InstanceAlreadyExists(id),
+            RunConflict::DefinitionMismatch { expected, found } => Self::mismatch(expected, found),
+            RunConflict::Backend(error) => Self::Backend(error),
+            RunConflict::InvalidInstanceId(error) => Self::InvalidInstanceId(error),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Starting a run: the one way for runners and the client.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sayiir_core::branch::{LeaseId, Placement};
+use sayiir_core::plan::{Place, Plan};
+use sayiir_core::validate_instance_id;
+use sayiir_core::workflow::ConflictPolicy;
+use sayiir_persistence::{Definition, StartOutcome, StartRun, Store, StoreError};
+
+use crate::error::RuntimeError;
+
+/// So often a start is asked for again when the store gives no answer.
+const ASK_AGAIN: u32 = 6;
+
+/// What became of a start that was not refused.
+pub(crate) enum Started {
+    /// A new run, with its root branch if a lease was asked for.
+    Fresh(Option<Box<sayiir_persistence::BranchView>>, sayiir_core::branch::RunNumber),
+    /// What the policy `UseExisting` found.
+    Existing(sayiir_core::workflow::WorkflowStatus, Option<Bytes>),
+}
+
+/// Asks the store for a run of `plan`. Asked again after a lost reply it is the same start (by its nonce).
+pub(crate) async fn start_run(
+    store: &dyn Store,
+    plan: &Plan,
+    instance_id: &str,
+    input: Bytes,
+    policy: ConflictPolicy,
+    lease: Option<(LeaseId, Duration)>,
+) -> Result<Started, RuntimeError> {
+    validate_instance_id(instance_id)?;
+    let first = Place::start(plan);
+    let request = StartRun {
+        instance_id: Arc::from(instance_id),
+        definition: Definition { hash: *plan.hash(), name: Arc::clone(plan.name()), version: Arc::clone(plan.version()) },
+        policy,
+        input,
+        first_node: Arc::from(first.path(plan)),
+        placement: placement(plan, &first),
+        nonce: nonce(),
+        lease,
+    };
+    let mut asked = 0;
+    let outcome = loop {
+        match store.start(request.clone()).await {
+            Ok(outcome) => break outcome,
+            Err(error @ StoreError::Unavailable { .. }) if asked >= ASK_AGAIN => return Err(error.into()),
+            Err(StoreError::Unavailable { .. }) => asked += 1,
+            Err(error) => return Err(error.into()),
+        }
+        tokio::time::sleep(Duration::from_millis(5 << asked)).await;
+    };
+    match outcome {
+        StartOutcome::Fresh { run, created_at: _, root } => Ok(Started::Fresh(root, run)),
+        StartOutcome::Existing { status, output } => Ok(Started::Existing(status, output)),
+        StartOutcome::AlreadyExists => Err(RuntimeError::InstanceAlreadyExists(instance_id.to_owned())),
+        StartOutcome::DefinitionMismatch { found } => Err(RuntimeError::mismatch(*plan.hash(), found)),
+    }
+}
+
+fn placement(plan: &Plan, first: &Place) -> Placement {
+    let Some(task) = plan.task_at(first.node) else { return Placement::default() };
+    let mut tags = task.metadata.tags.clone();
+    tags.sort();
+    tags.dedup();
+    Placement { tags: Arc::from(tags), priority: task.metadata.priority.unwrap_or_default() }
+}
+
+/// A number that no other start has: from the hasher's random keys.
+fn nonce() -> u128 {
+    let random = || u128::from(RandomState::new().hash_one(std::process::id()));
+    random() << 64 | random()
+}

@@ -175,6 +175,34 @@ impl From<&str> for TaskId {
     }
 }
 
+impl TaskId {
+    /// The id of the node that a stored label names: its path without iterations and keys, or `@` and
+    /// the id itself where only that was known.
+    ///
+    /// ```
+    /// use sayiir_core::TaskId;
+    /// assert_eq!(TaskId::of_label("pages[2]/fetch"), TaskId::from("pages/fetch"));
+    /// assert_eq!(TaskId::of_label(&TaskId::from("fetch").to_label()), TaskId::from("fetch"));
+    /// ```
+    pub fn of_label(label: &str) -> Self {
+        if let Some(id) = label.strip_prefix('@').and_then(parse_hex) {
+            return Self(id);
+        }
+        if !label.contains('[') {
+            return Self::from(label);
+        }
+        let mut pieces = label.split('[');
+        let first = pieces.next().unwrap_or_default().to_owned();
+        let path = pieces.fold(first, |path, piece| path + piece.split_once(']').map_or(piece, |(_slot, rest)| rest));
+        Self::from(path.as_str())
+    }
+
+    /// The label of a node of which only the id is known.
+    pub fn to_label(&self) -> String {
+        format!("@{self}")
+    }
+}
+
 impl From<&str> for WorkflowId {
     fn from(name: &str) -> Self {
         Self(sha256(name.as_bytes()))

@@ -16,13 +16,8 @@ use crate::session::{Hold, Session};
 use crate::task::TaskEnd;
 use crate::workflows::WorkflowSet;
 
-/// What the loop does next.
-enum Turn {
-    /// Decide about this branch with this input.
-    Decide(BranchView, Input),
-    /// The session has nothing more to do here.
-    Stop,
-}
+/// What the loop decides about next; `None` when the session has nothing more to do here.
+type Turn = Option<(BranchView, Input)>;
 
 impl Session {
     /// Drives a branch, then whatever its transitions leave with the session.
@@ -33,15 +28,15 @@ impl Session {
             return;
         };
         let (instance_id, id) = (Arc::clone(&branch.instance_id), branch.branch.clone());
-        let mut turn = Turn::Decide(branch, Input::Taken);
-        while let Turn::Decide(branch, input) = turn {
+        let mut turn: Turn = Some((branch, Input::Taken));
+        while let Some((branch, input)) = turn {
             turn = match self.turn(ticket, workflows, &*workflow, &mut hold, branch, input).await {
                 Ok(next) => next,
                 Err(cause) => {
                     let fault = Fault { instance_id: Arc::clone(&instance_id), branch: id.clone(), cause };
                     tracing::error!(instance_id = &*instance_id, branch = %id, error = %fault.cause, "a branch cannot go on");
                     ticket.group().fault(fault);
-                    Turn::Stop
+                    None
                 }
             };
         }
@@ -68,10 +63,10 @@ impl Session {
                 match self.commit(&branch, *transition).await {
                     Ok(Committed::Holding(views)) => Ok(self.go_on(ticket, workflows, hold, views)),
                     Ok(Committed::Moved) => self.reloaded(branch, input).await,
-                    Ok(Committed::Lost) => Ok(Turn::Stop),
+                    Ok(Committed::Lost) => Ok(None),
                     Err(error @ StoreError::Limit { .. }) if !matches!(input, Input::TaskFailed(_)) => {
                         let failure = self.storable(TaskFailure::for_good(format!("the store cannot hold it: {error}")));
-                        Ok(Turn::Decide(branch, Input::TaskFailed(failure)))
+                        Ok(Some((branch, Input::TaskFailed(failure))))
                     }
                     Err(error) => Err(error),
                 }
@@ -88,13 +83,13 @@ impl Session {
     ) -> Result<Turn, StoreError> {
         match effect {
             Effect::RunTask(run) => match self.run_task(hold, workflow, &branch, run).await? {
-                TaskEnd::Told(input) => Ok(Turn::Decide(branch, input)),
-                TaskEnd::Aborted => Ok(Turn::Stop),
+                TaskEnd::Told(input) => Ok(Some((branch, input))),
+                TaskEnd::Aborted => Ok(None),
             },
             Effect::ReadEvent { name, seq } => {
                 let payload = ask(&*self.host, self.options.patience, || self.store.read_event(&branch.instance_id, &name, seq)).await?;
                 match payload {
-                    Some(payload) => Ok(Turn::Decide(branch, Input::EventRead { seq, payload })),
+                    Some(payload) => Ok(Some((branch, Input::EventRead { seq, payload }))),
                     None => self.reloaded(branch, Input::Taken).await,
                 }
             }
@@ -119,11 +114,12 @@ impl Session {
 
     /// Goes on with the first of the branches, and drives the others beside it.
     fn go_on(self: &Arc<Self>, ticket: &Ticket, workflows: &Arc<WorkflowSet>, hold: &mut Hold, views: Vec<BranchView>) -> Turn {
-        let mut turn = Turn::Stop;
+        let mut turn = None;
         for view in views {
-            match turn {
-                Turn::Stop if hold.move_to(&view.branch) => turn = Turn::Decide(view, Input::Taken),
-                Turn::Stop | Turn::Decide(..) => self.drive(ticket.group(), workflows, view),
+            if turn.is_none() && hold.move_to(&view.branch) {
+                turn = Some((view, Input::Taken));
+            } else {
+                self.drive(ticket.group(), workflows, view);
             }
         }
         turn
@@ -131,14 +127,14 @@ impl Session {
 
     /// Loads the branch again. A task's result stays good while the branch is at the same node and attempt.
     async fn reloaded(&self, branch: BranchView, input: Input) -> Result<Turn, StoreError> {
-        let Some(fresh) = self.load(&branch, vec![branch.branch.clone()]).await?.pop() else { return Ok(Turn::Stop) };
+        let Some(fresh) = self.load(&branch, vec![branch.branch.clone()]).await?.pop() else { return Ok(None) };
         let same = (&fresh.head.node, fresh.head.attempt) == (&branch.head.node, branch.head.attempt)
             && (fresh.head.phase == branch.head.phase || (branch.head.phase == Phase::Start && fresh.head.phase == Phase::At));
         let input = match input {
             Input::TaskReturned(_) | Input::TaskFailed(_) if same => input,
             Input::Taken | Input::HandBack | Input::TaskReturned(_) | Input::TaskFailed(_) | Input::EventRead { .. } => Input::Taken,
         };
-        Ok(Turn::Decide(fresh, input))
+        Ok(Some((fresh, input)))
     }
 }
 

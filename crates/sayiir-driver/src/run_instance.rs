@@ -60,14 +60,14 @@ pub async fn drive_instance(
     wait_for: WaitFor,
 ) -> Result<RunEnd, DriveError> {
     let store = Arc::clone(&session.store);
-    let changes = store.wakeups().listen_instance(instance_id);
+    let watch = store.wakeups().listen_instance(instance_id);
     let mut driven = root.is_some();
     let mut look = !driven;
     if let Some(root) = root {
         session.drive(group, workflows, *root);
     }
     loop {
-        let (ended, changed) = (group.listen(), changes.listen());
+        let (ended, changed) = (group.listen(), watch.listen());
         if look {
             driven |= claim(session, group, workflows, instance_id).await?;
         }

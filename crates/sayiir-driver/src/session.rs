@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_lock::RwLock;
-use futures_util::channel::oneshot;
+use futures_channel::oneshot;
 use sayiir_core::branch::{BranchId, BranchView, LeaseId, RunNumber};
 use sayiir_persistence::{Process, Store, StoreError};
 

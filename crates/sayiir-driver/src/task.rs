@@ -10,8 +10,9 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use sayiir_core::branch::BranchView;
-use sayiir_core::context::{self, TaskExecutionContext};
+use sayiir_core::context::{self, IterationInfo, TaskExecutionContext};
 use sayiir_core::error::{BoxError, DoNotRetry, RetryAfter, WorkflowError, error_chain};
+use sayiir_core::plan::{Container, NodeSpec, Place, Plan};
 use sayiir_core::task::TaskInput;
 use sayiir_core::workflow::RunnableWorkflow;
 use sayiir_engine::{Input, RetryAdvice, RunTask, TaskFailure};
@@ -45,7 +46,7 @@ impl Session {
             return Ok(TaskEnd::Told(Input::TaskFailed(TaskFailure::for_good(error.to_string()))));
         };
         let input = self.task_input(workflow, branch, &run).await?;
-        let context = self.context(workflow, branch, &run);
+        let context = Self::context(workflow, branch, &run);
         let aborted = hold.task_begins();
         let attempt = async move { task.run(input).await };
         let attempt = context::scope(context, AssertUnwindSafe(attempt).catch_unwind());
@@ -102,7 +103,7 @@ impl Session {
     }
 
     async fn task_input(&self, workflow: &dyn RunnableWorkflow, branch: &BranchView, run: &RunTask) -> Result<TaskInput, StoreError> {
-        let is_join = matches!(workflow.plan().node(run.node).spec, sayiir_core::plan::NodeSpec::Fork { .. });
+        let is_join = matches!(workflow.plan().node(run.node).spec, NodeSpec::Fork { .. });
         if !is_join {
             return Ok(TaskInput::Value(branch.input.clone()));
         }
@@ -111,17 +112,19 @@ impl Session {
         Ok(TaskInput::Branches(run.children.iter().map(|(name, _)| Arc::clone(name)).zip(outputs).collect()))
     }
 
-    fn context(&self, workflow: &dyn RunnableWorkflow, branch: &BranchView, run: &RunTask) -> TaskExecutionContext {
-        let task = workflow.plan().task_at(run.node);
-        TaskExecutionContext::new(
-            workflow.plan().name(),
-            &branch.instance_id,
-            branch.run,
-            &run.path,
-            run.attempt,
-            task.map(|task| task.metadata.clone()).unwrap_or_default(),
-            workflow.metadata_json().map(str::to_owned),
-        )
+    fn context(workflow: &dyn RunnableWorkflow, branch: &BranchView, run: &RunTask) -> Arc<TaskExecutionContext> {
+        let plan = workflow.plan();
+        let task = plan.task_at(run.node);
+        let task_id = task.map_or_else(|| Arc::clone(&run.path), |task| Arc::clone(&task.task));
+        let names =
+            TaskExecutionContext::new(Arc::clone(plan.name()), Arc::clone(&branch.instance_id), branch.run, task_id, Arc::clone(&run.path));
+        Arc::new(TaskExecutionContext {
+            metadata: task.map(|task| task.metadata.clone()).unwrap_or_default(),
+            workflow_metadata_json: workflow.metadata_json().map(Arc::from),
+            iterations: iterations(plan, &run.path),
+            attempt: run.attempt,
+            ..names
+        })
     }
 
     /// Refuses an output that the store cannot hold, before it is tried.
@@ -153,6 +156,30 @@ impl Session {
         }
         TaskFailure { error, retry }
     }
+}
+
+/// The loops around a place, from the outside in.
+fn iterations(plan: &Plan, path: &str) -> Vec<IterationInfo> {
+    let Ok(mut place) = Place::parse(plan, path) else { return Vec::new() };
+    let mut found = Vec::new();
+    while let Some(container) = plan.node(place.node).container {
+        place.node = match container {
+            Container::Branch { fork: outer, .. } | Container::Arm { route: outer, .. } | Container::Child { child: outer } => outer,
+            Container::DefaultArm { route } => {
+                place.slots.pop();
+                route
+            }
+            Container::Body { repeat } => {
+                let iteration = place.slots.pop().and_then(|slot| slot.parse().ok()).unwrap_or(0);
+                if let NodeSpec::Loop { max_iterations, .. } = plan.node(repeat).spec {
+                    found.push(IterationInfo { loop_id: Arc::clone(&plan.node(repeat).path), iteration, max_iterations });
+                }
+                repeat
+            }
+        };
+    }
+    found.reverse();
+    found
 }
 
 fn failure_of(error: &BoxError) -> TaskFailure {

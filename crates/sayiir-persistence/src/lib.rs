@@ -1,18 +1,27 @@
 //! Sayiir's store interface, the lifecycle contract and the in-memory store.
 
+mod backend_error;
 #[cfg(not(target_arch = "wasm32"))]
 mod clock;
 pub mod door;
 pub mod error;
+mod forward;
+pub mod lifecycle;
 mod memory;
+mod nonce;
 mod status;
 pub mod store;
+mod traits;
+mod vocabulary;
 pub mod wakeups;
 
+pub use backend_error::{BackendError, Detail};
 #[cfg(not(target_arch = "wasm32"))]
 pub use clock::SystemClock;
 pub use error::StoreError;
+pub use lifecycle::{ConflictPolicy, PrepareRunOutcome, RunConflict, prepare_run};
 pub use memory::InMemoryBackend;
 pub use status::status_of;
 pub use store::*;
+pub use traits::{BackendResult, SignalStore, SnapshotStore};
 pub use wakeups::Wakeups;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sayiir_core::branch::RunNumber;
-use sayiir_core::error::CodecError;
+use sayiir_core::codec::Codec;
+use sayiir_core::codec::sealed::EncodeValue;
+use sayiir_core::future::{MaybeSend, MaybeSync};
 use sayiir_core::workflow::{ConflictPolicy, RunnableWorkflow, Workflow, WorkflowStatus};
 use sayiir_driver::{Group, RunEnd, RunGuard, Session, SessionOptions, WaitFor, WorkflowSet, drive_instance};
 use sayiir_persistence::{BackendError, BranchView, Store};
@@ -101,11 +103,14 @@ impl<B: Store> CheckpointingRunner<B> {
         input: Input,
     ) -> Result<WorkflowStatus, RuntimeError>
     where
-        Workflow<C, Input, M, Out>: EncodeInput<Input>,
+        C: Codec + EncodeValue<Input>,
+        Input: 'static,
+        M: MaybeSend + MaybeSync + 'static,
+        Out: 'static,
     {
         let encoded = workflow.encode_input(&input)?;
         drop(input);
-        Ok(self.run_encoded(workflow.runnable(), instance_id.into(), encoded).await?.status)
+        Ok(self.run_encoded(runnable(workflow), instance_id.into(), encoded, WaitFor::Retries).await?.status)
     }
 
     /// Drives an instance on from where it stands.
@@ -115,21 +120,41 @@ impl<B: Store> CheckpointingRunner<B> {
     /// # Errors
     ///
     /// If the id is unknown or belongs to another definition, and if the store fails.
-    pub async fn resume<C, Input, M, Out>(&self, workflow: &Workflow<C, Input, M, Out>, instance_id: &str) -> Result<WorkflowStatus, RuntimeError> {
-        Ok(self.resume_erased(workflow.runnable(), instance_id.to_owned()).await?.status)
+    pub async fn resume<C, Input, M, Out>(
+        &self,
+        workflow: &Workflow<C, Input, M, Out>,
+        instance_id: &str,
+    ) -> Result<WorkflowStatus, RuntimeError>
+    where
+        C: Codec,
+        Input: 'static,
+        M: MaybeSend + MaybeSync + 'static,
+        Out: 'static,
+    {
+        Ok(self.resume_erased(runnable(workflow), instance_id.to_owned()).await?.status)
     }
 
-    pub(crate) async fn run_encoded(&self, workflow: Arc<dyn RunnableWorkflow>, instance_id: String, input: Bytes) -> Result<RunEnd, RuntimeError> {
+    pub(crate) async fn run_encoded(
+        &self,
+        workflow: Arc<dyn RunnableWorkflow>,
+        instance_id: String,
+        input: Bytes,
+        wait_for: WaitFor,
+    ) -> Result<RunEnd, RuntimeError> {
         let session = self.session().await?;
         let lease = Some((session.lease(), self.options.ttl));
         match start_run(&*self.backend, workflow.plan(), &instance_id, input, self.policy, lease).await? {
             Started::Existing(status, output) => Ok(RunEnd { status, output }),
-            Started::Fresh(root, run) => self.drive(session, workflow, instance_id, run, root, WaitFor::Retries).await,
+            Started::Fresh(root, run) => self.drive(session, workflow, instance_id, run, root, wait_for).await,
         }
     }
 
     async fn resume_erased(&self, workflow: Arc<dyn RunnableWorkflow>, instance_id: String) -> Result<RunEnd, RuntimeError> {
-        let record = self.backend.instance(&instance_id).await?.ok_or_else(|| BackendError::NotFound(format!("no instance {instance_id:?}").into()))?;
+        let record = self
+            .backend
+            .instance(&instance_id)
+            .await?
+            .ok_or_else(|| BackendError::NotFound(format!("no instance {instance_id:?}").into()))?;
         let (expected, found) = (*workflow.plan().hash(), record.summary.definition.hash);
         if expected != found {
             return Err(RuntimeError::mismatch(expected, found));
@@ -168,8 +193,13 @@ impl<B: Store> CheckpointingRunner<B> {
     }
 }
 
-/// A workflow whose input its codec can encode.
-pub trait EncodeInput<Input> {
-    /// The input as bytes.
-    fn encode_input(&self, input: &Input) -> Result<Bytes, CodecError>;
+/// The workflow as drivers take it.
+pub(crate) fn runnable<C, Input, M, Out>(workflow: &Workflow<C, Input, M, Out>) -> Arc<dyn RunnableWorkflow>
+where
+    C: Codec,
+    Input: 'static,
+    M: MaybeSend + MaybeSync + 'static,
+    Out: 'static,
+{
+    Arc::new(workflow.clone())
 }

@@ -6,15 +6,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use sayiir_core::TaskId;
 use sayiir_core::branch::JournalRef;
+use sayiir_core::codec::Codec;
+use sayiir_core::codec::sealed::EncodeValue;
 use sayiir_core::control::SignalRequest;
 use sayiir_core::error::WorkflowError;
+use sayiir_core::future::{MaybeSend, MaybeSync};
 use sayiir_core::journal::{EntryKind, JournalRow};
 use sayiir_core::workflow::{ConflictPolicy, Workflow, WorkflowStatus};
 use sayiir_persistence::{
-    BackendError, ControlAction, ControlCommand, ControlOutcome, InstanceFilter, InstanceRecord, InstanceSummary, NewEvent, SendOutcome, Store,
+    BackendError, ControlAction, ControlCommand, ControlOutcome, InstanceFilter, InstanceRecord, InstanceSummary, NewEvent, SendOutcome,
+    Store,
 };
 
-use crate::checkpointing::EncodeInput;
+use crate::checkpointing::runnable;
 use crate::error::RuntimeError;
 use crate::start::{Started, start_run};
 
@@ -141,11 +145,14 @@ impl<B: Store> WorkflowClient<B> {
         input: Input,
     ) -> Result<(WorkflowStatus, Option<Bytes>), RuntimeError>
     where
-        Workflow<C, Input, M, Out>: EncodeInput<Input>,
+        C: Codec + EncodeValue<Input>,
+        Input: 'static,
+        M: MaybeSend + MaybeSync + 'static,
+        Out: 'static,
     {
         let encoded = workflow.encode_input(&input)?;
         drop(input);
-        let (workflow, instance_id) = (workflow.runnable(), instance_id.into());
+        let (workflow, instance_id) = (runnable(workflow), instance_id.into());
         match start_run(&*self.backend, workflow.plan(), &instance_id, encoded, self.policy, None).await? {
             Started::Fresh(_, _) => Ok((WorkflowStatus::InProgress, None)),
             Started::Existing(status, output) => Ok((status, output)),
@@ -243,9 +250,9 @@ impl<B: Store> WorkflowClient<B> {
     /// `NotFound` if the id is unknown.
     pub async fn wait(&self, instance_id: &str, timeout: Option<Duration>) -> Result<Outcome, RuntimeError> {
         let deadline = timeout.map(|timeout| tokio::time::Instant::now() + timeout);
-        let changes = self.backend.wakeups().listen_instance(instance_id);
+        let watch = self.backend.wakeups().listen_instance(instance_id);
         loop {
-            let changed = changes.listen();
+            let changed = watch.listen();
             let record = self.record(instance_id).await?;
             let left = deadline.map(|deadline| deadline.saturating_duration_since(tokio::time::Instant::now()));
             if record.summary.status.is_terminal() || left.is_some_and(|left| left.is_zero()) {
@@ -254,6 +261,21 @@ impl<B: Store> WorkflowClient<B> {
             // Either way it looks again.
             let _ = tokio::time::timeout(left.unwrap_or(SAFETY_POLL).min(SAFETY_POLL), changed).await;
         }
+    }
+
+    /// Waits until an instance of `workflow` has ended, and gives its decoded output.
+    ///
+    /// # Errors
+    ///
+    /// The workflow's error if it ended without an output, or has not ended when `timeout` is over;
+    /// `NotFound` if the id is unknown.
+    pub async fn wait_for<C, Input, M, Out>(
+        &self,
+        workflow: &Workflow<C, Input, M, Out>,
+        instance_id: &str,
+        timeout: Option<Duration>,
+    ) -> Result<Out, RuntimeError> {
+        decoded(workflow, self.wait(instance_id, timeout).await?)
     }
 
     /// The stored result of a task, join or route key; of several results at one node the latest.
@@ -313,8 +335,16 @@ fn not_found(instance_id: &str) -> RuntimeError {
     BackendError::NotFound(format!("instance {instance_id:?} not found").into()).into()
 }
 
+/// The output of an ended instance, decoded, or the error that it has none.
+pub(crate) fn decoded<C, Input, M, Out>(workflow: &Workflow<C, Input, M, Out>, outcome: Outcome) -> Result<Out, RuntimeError> {
+    match outcome {
+        Outcome { status: WorkflowStatus::Completed, output: Some(output) } => Ok(workflow.decode_output(output)?),
+        Outcome { status, output: _ } => Err(no_output(status).into()),
+    }
+}
+
 /// The error of a workflow that has no output.
-pub(crate) fn no_output(status: WorkflowStatus) -> WorkflowError {
+fn no_output(status: WorkflowStatus) -> WorkflowError {
     match status {
         WorkflowStatus::Failed(error) => WorkflowError::TaskFailed(error),
         WorkflowStatus::Cancelled { reason, cancelled_by } => WorkflowError::Cancelled { reason, cancelled_by },

@@ -108,7 +108,11 @@ mod tests {
         assert_eq!(host.is_alive(&its), Some(true));
         child.kill().expect("to kill the child");
         // It is a zombie until it is waited for, and that counts as dead.
-        assert!((0..1000).any(|_| host.is_alive(&its) == Some(false) || { std::thread::yield_now(); std::thread::sleep(Duration::from_millis(1)); false }));
+        assert!((0..1000).any(|_| host.is_alive(&its) == Some(false) || {
+            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(1));
+            false
+        }));
         child.wait().expect("to reap the child");
         assert_eq!(host.is_alive(&its), Some(false));
     }

@@ -1,1 +1,30 @@
-//! Under construction.
+//! Runners, worker and client of Sayiir on tokio.
+//!
+//! [`InProcessRunner`] runs in memory. [`CheckpointingRunner`] drives one instance here and now, every step
+//! stored. [`LocalWorker`] drives a whole store by itself. [`WorkflowClient`] starts instances and asks and
+//! tells them things, from any process.
+
+mod checkpointing;
+mod client;
+mod error;
+mod host;
+mod in_process;
+mod local_worker;
+pub mod prelude;
+mod start;
+
+pub use checkpointing::CheckpointingRunner;
+pub use client::{Outcome, TaskRef, WorkflowClient};
+pub use error::RuntimeError;
+pub use in_process::{InProcessRunner, WorkflowRunExt, WorkflowRunner};
+pub use local_worker::{LocalWorker, LocalWorkerBuilder, WorkerHandle};
+pub use sayiir_core::branch_key::BranchKey;
+pub use sayiir_core::task_context;
+pub use sayiir_core::workflow::ConflictPolicy;
+pub use sayiir_driver::WorkflowSet;
+pub use sayiir_persistence as persistence;
+
+/// The codecs.
+pub mod serialization {
+    pub use sayiir_core::codec::{Codec, Decoder, Encoder, JsonCodec};
+}

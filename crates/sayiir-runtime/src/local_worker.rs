@@ -30,7 +30,13 @@ impl LocalWorker {
 
     /// A worker over a store that others use too, still to be set up.
     pub fn from_shared<B: Store>(backend: Arc<B>) -> LocalWorkerBuilder<B> {
-        LocalWorkerBuilder { backend, worker_id: None, grace: GRACE, session: SessionOptions { patience: None, ..SessionOptions::default() }, worker: WorkerOptions::default() }
+        LocalWorkerBuilder {
+            backend,
+            worker_id: None,
+            grace: GRACE,
+            session: SessionOptions { patience: None, ..SessionOptions::default() },
+            worker: WorkerOptions::default(),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ const FORMAT: u8 = 1;
 /// A payload that is no frame of branch outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the bytes are no frame of branch outputs: {0}")]
-pub struct InvalidFrame(&'static str);
+pub(super) struct InvalidFrame(&'static str);
 
 pub(super) fn pack(results: &NamedBranchResults) -> Bytes {
     let size = results.as_slice().iter().map(|(name, output)| 16 + name.len() + output.len()).sum::<usize>();

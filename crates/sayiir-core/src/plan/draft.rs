@@ -66,6 +66,16 @@ impl Draft {
         self.nodes.get(ix.0).map(|node| &node.spec)
     }
 
+    /// The id of a node of this draft.
+    pub fn id(&self, ix: NodeIx) -> Option<&Arc<str>> {
+        self.nodes.get(ix.0).map(|node| &node.id)
+    }
+
+    /// The task of every node in order: its own, its join or its key task.
+    pub fn tasks(&self) -> impl Iterator<Item = Option<&TaskSpec>> {
+        self.nodes.iter().map(|node| node.spec.task())
+    }
+
     /// Notes an error that [`Draft::compile`] is to return.
     pub fn error(&mut self, error: BuildError) {
         self.errors.push(error);
@@ -233,11 +243,16 @@ impl Draft {
     }
 
     fn absorb(&mut self, name: &str, mut draft: Self, container: Container) -> Option<NodeIx> {
-        self.errors.extend(draft.take_errors());
+        let errors = draft.take_errors();
         if draft.is_empty() {
-            self.error(BuildError::EmptyBranch(name.to_owned()));
+            // A draft that is empty because of an error has said why.
+            if errors.is_empty() {
+                self.error(BuildError::EmptyBranch(name.to_owned()));
+            }
+            self.errors.extend(errors);
             return None;
         }
+        self.errors.extend(errors);
         if draft.depth >= MAX_DEPTH {
             self.error(BuildError::TooDeep(name.to_owned()));
             return None;

@@ -3,6 +3,7 @@
 
 mod draft;
 mod hash;
+mod mermaid;
 mod place;
 
 use std::collections::BTreeMap;
@@ -156,6 +157,16 @@ pub enum NodeSpec {
     },
 }
 
+impl NodeSpec {
+    /// The task that runs here: its own, its join or its key task.
+    pub const fn task(&self) -> Option<&TaskSpec> {
+        match self {
+            Self::Task(task) | Self::Fork { join: task, .. } | Self::Route { key: task, .. } => Some(task),
+            Self::Loop { .. } | Self::Delay { .. } | Self::Signal { .. } | Self::Child { .. } => None,
+        }
+    }
+}
+
 /// A task at a node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskSpec {
@@ -247,10 +258,7 @@ impl Plan {
 
     /// The task that runs at a node: its own, its join or its key task.
     pub fn task_at(&self, ix: NodeIx) -> Option<&TaskSpec> {
-        match &self.node(ix).spec {
-            NodeSpec::Task(task) | NodeSpec::Fork { join: task, .. } | NodeSpec::Route { key: task, .. } => Some(task),
-            NodeSpec::Loop { .. } | NodeSpec::Delay { .. } | NodeSpec::Signal { .. } | NodeSpec::Child { .. } => None,
-        }
+        self.node(ix).spec.task()
     }
 
     /// The first node at or inside `ix` that does something itself: loops and children are entered.

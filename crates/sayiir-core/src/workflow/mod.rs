@@ -1,8 +1,25 @@
 //! Workflows: the builder, what it builds, and the words for running it.
 
+mod builder;
+mod code;
+mod compiled;
+mod definition;
+mod flow;
+mod incoming;
+mod node_info;
 mod runnable;
+mod serializable;
 
+pub use builder::{
+    BranchCollector, ForkBuilder, LoopCodec, NoRegistry, RegistryMode, RouteBuilder, RouteCodec, SubFlow, TextKeys, TypedKeys,
+    WithRegistry, WorkflowBuilder,
+};
+pub use compiled::Workflow;
+pub use definition::{DefinitionFormat, DefinitionNode, WorkflowDefinition};
+pub use flow::{FlowEnd, FlowsInto, Typed, Untyped};
+pub use node_info::{NodeInfo, NodeKind};
 pub use runnable::RunnableWorkflow;
+pub use serializable::SerializableWorkflow;
 
 pub use crate::conflict::{ConflictPolicy, UnknownConflictPolicy};
 pub use crate::loop_result::MaxIterationsPolicy;

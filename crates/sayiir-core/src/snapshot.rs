@@ -1,0 +1,429 @@
+//! A snapshot: an instance as the vocabulary API shows and imports it, by task id.
+//!
+//! It is a view. Stores keep branches and a journal; a snapshot is made from them, and saving one is an import.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+pub use crate::control::{PauseRequest, SignalKind, SignalRequest};
+use crate::ids::{DefinitionHash, TaskId};
+use crate::status::WorkflowStatus;
+
+/// What a run's first task asks of the worker that takes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskHint {
+    /// The task.
+    pub id: TaskId,
+    /// How urgent it is: 1 (critical) to 5 (minimal); normal if absent.
+    pub priority: Option<u8>,
+    /// Tags that a worker must serve.
+    pub tags: Vec<String>,
+}
+
+impl TaskHint {
+    /// A hint for the task of this name.
+    pub fn new(name: &str, priority: Option<u8>, tags: &[String]) -> Self {
+        Self { id: TaskId::from(name), priority, tags: tags.to_vec() }
+    }
+}
+
+/// What a task gave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskResult {
+    /// The task.
+    pub task_id: TaskId,
+    /// Its encoded output.
+    pub output: Bytes,
+}
+
+/// Results by task.
+pub type TaskResults = BTreeMap<TaskId, TaskResult>;
+
+/// Where an instance's root branch stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExecutionPosition {
+    /// Before the first node.
+    NotStarted,
+    /// At a task that is to run, or runs.
+    AtTask {
+        /// The task.
+        task_id: TaskId,
+    },
+    /// Waiting for the branches of a fork.
+    AtFork {
+        /// The fork.
+        fork_id: TaskId,
+        /// What the branches that have ended gave.
+        completed_branches: TaskResults,
+        /// When the earliest branch that waits goes on, if one does.
+        wake_at: Option<DateTime<Utc>>,
+    },
+    /// At a join task.
+    AtJoin {
+        /// The join.
+        join_id: TaskId,
+        /// What the branches gave.
+        completed_branches: TaskResults,
+    },
+    /// In a delay.
+    AtDelay {
+        /// The delay.
+        delay_id: TaskId,
+        /// When it began.
+        entered_at: DateTime<Utc>,
+        /// When it is over.
+        wake_at: DateTime<Utc>,
+        /// What follows it.
+        next_task_id: Option<TaskId>,
+    },
+    /// Waiting for an event.
+    AtSignal {
+        /// The wait.
+        signal_id: TaskId,
+        /// The event's name.
+        signal_name: String,
+        /// When the wait times out.
+        wake_at: Option<DateTime<Utc>>,
+        /// What follows it.
+        next_task_id: Option<TaskId>,
+    },
+    /// In a loop.
+    InLoop {
+        /// The loop.
+        loop_id: TaskId,
+        /// Which time round, from 0.
+        iteration: u32,
+        /// What is to run next.
+        next_task_id: Option<TaskId>,
+    },
+}
+
+impl ExecutionPosition {
+    /// The position's kind in one word.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::NotStarted => "not_started",
+            Self::AtTask { .. } => "at_task",
+            Self::AtFork { .. } => "at_fork",
+            Self::AtJoin { .. } => "at_join",
+            Self::AtDelay { .. } => "at_delay",
+            Self::AtSignal { .. } => "at_signal",
+            Self::InLoop { .. } => "in_loop",
+        }
+    }
+}
+
+/// How an instance stands, and what it has so far.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkflowSnapshotState {
+    /// Going on, perhaps waiting.
+    InProgress {
+        /// Where.
+        position: ExecutionPosition,
+        /// What tasks gave.
+        completed_tasks: TaskResults,
+        /// The task that gave something last.
+        last_completed_task_id: Option<TaskId>,
+    },
+    /// Ended with an output.
+    Completed {
+        /// The output.
+        final_output: Bytes,
+    },
+    /// Ended with an error.
+    Failed {
+        /// Its text.
+        error: String,
+    },
+    /// Cancelled.
+    Cancelled {
+        /// Why.
+        reason: Option<String>,
+        /// By whom.
+        cancelled_by: Option<String>,
+    },
+    /// Held by a pause.
+    Paused {
+        /// Why.
+        reason: Option<String>,
+        /// By whom.
+        paused_by: Option<String>,
+        /// Where.
+        position: ExecutionPosition,
+        /// What tasks gave.
+        completed_tasks: TaskResults,
+        /// The task that gave something last.
+        last_completed_task_id: Option<TaskId>,
+    },
+}
+
+/// Why and by whom.
+pub type ControlDetails = (Option<String>, Option<String>);
+
+impl WorkflowSnapshotState {
+    /// Whether the instance goes on.
+    pub const fn is_in_progress(&self) -> bool {
+        matches!(self, Self::InProgress { .. })
+    }
+
+    /// Whether the instance ended with an output.
+    pub const fn is_completed(&self) -> bool {
+        matches!(self, Self::Completed { .. })
+    }
+
+    /// Whether the instance ended with an error.
+    pub const fn is_failed(&self) -> bool {
+        matches!(self, Self::Failed { .. })
+    }
+
+    /// Whether the instance was cancelled.
+    pub const fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Cancelled { .. })
+    }
+
+    /// Whether the instance is paused.
+    pub const fn is_paused(&self) -> bool {
+        matches!(self, Self::Paused { .. })
+    }
+
+    /// Whether the instance has ended.
+    pub const fn is_terminal(&self) -> bool {
+        self.is_completed() || self.is_failed() || self.is_cancelled()
+    }
+
+    /// Where the instance stands, if it has not ended.
+    pub const fn position(&self) -> Option<&ExecutionPosition> {
+        match self {
+            Self::InProgress { position, .. } | Self::Paused { position, .. } => Some(position),
+            Self::Completed { .. } | Self::Failed { .. } | Self::Cancelled { .. } => None,
+        }
+    }
+
+    /// The output of a completed instance.
+    pub fn completed_output(&self) -> Option<Bytes> {
+        match self {
+            Self::Completed { final_output } => Some(final_output.clone()),
+            Self::InProgress { .. } | Self::Failed { .. } | Self::Cancelled { .. } | Self::Paused { .. } => None,
+        }
+    }
+
+    /// Why and by whom the instance was cancelled.
+    pub fn cancellation_details(&self) -> Option<ControlDetails> {
+        match self {
+            Self::Cancelled { reason, cancelled_by } => Some((reason.clone(), cancelled_by.clone())),
+            Self::InProgress { .. } | Self::Completed { .. } | Self::Failed { .. } | Self::Paused { .. } => None,
+        }
+    }
+
+    /// Why and by whom the instance is paused.
+    pub fn pause_details(&self) -> Option<ControlDetails> {
+        match self {
+            Self::Paused { reason, paused_by, .. } => Some((reason.clone(), paused_by.clone())),
+            Self::InProgress { .. } | Self::Completed { .. } | Self::Failed { .. } | Self::Cancelled { .. } => None,
+        }
+    }
+
+    /// The status that callers see. A snapshot knows waits by their ids only, so it names them by hash;
+    /// a store's status names them by path.
+    pub fn as_status(&self) -> WorkflowStatus {
+        match self {
+            Self::InProgress { position: ExecutionPosition::AtDelay { delay_id, wake_at, .. }, .. } => {
+                WorkflowStatus::Waiting { wake_at: *wake_at, delay_id: delay_id.to_hex() }
+            }
+            Self::InProgress { position: ExecutionPosition::AtSignal { signal_id, signal_name, wake_at, .. }, .. } => {
+                WorkflowStatus::AwaitingSignal { signal_id: signal_id.to_hex(), signal_name: signal_name.clone(), wake_at: *wake_at }
+            }
+            Self::InProgress { .. } => WorkflowStatus::InProgress,
+            Self::Completed { .. } => WorkflowStatus::Completed,
+            Self::Failed { error } => WorkflowStatus::Failed(error.clone()),
+            Self::Cancelled { reason, cancelled_by } => {
+                WorkflowStatus::Cancelled { reason: reason.clone(), cancelled_by: cancelled_by.clone() }
+            }
+            Self::Paused { reason, paused_by, .. } => WorkflowStatus::Paused { reason: reason.clone(), paused_by: paused_by.clone() },
+        }
+    }
+
+    fn progress_mut(&mut self) -> Option<(&mut ExecutionPosition, &mut TaskResults, &mut Option<TaskId>)> {
+        match self {
+            Self::InProgress { position, completed_tasks, last_completed_task_id }
+            | Self::Paused { position, completed_tasks, last_completed_task_id, .. } => {
+                Some((position, completed_tasks, last_completed_task_id))
+            }
+            Self::Completed { .. } | Self::Failed { .. } | Self::Cancelled { .. } => None,
+        }
+    }
+}
+
+/// An instance as the vocabulary API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkflowSnapshot {
+    /// The caller's id.
+    pub instance_id: Arc<str>,
+    /// Its definition.
+    pub definition_hash: DefinitionHash,
+    /// How it stands.
+    pub state: WorkflowSnapshotState,
+    /// When it was created; the epoch until a store has stamped it.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed its status; the epoch until a store has stamped it.
+    pub updated_at: DateTime<Utc>,
+    /// The workflow's encoded input.
+    pub initial_input: Option<Bytes>,
+    /// How urgent the next task is, if that was said.
+    pub task_priority: Option<u8>,
+    /// The tags of the next task.
+    pub task_tags: Vec<String>,
+}
+
+impl WorkflowSnapshot {
+    /// An instance that has not started.
+    pub fn new(instance_id: &str, definition_hash: impl Into<DefinitionHash>) -> Self {
+        Self {
+            instance_id: Arc::from(instance_id),
+            definition_hash: definition_hash.into(),
+            state: WorkflowSnapshotState::InProgress {
+                position: ExecutionPosition::NotStarted,
+                completed_tasks: TaskResults::new(),
+                last_completed_task_id: None,
+            },
+            created_at: DateTime::UNIX_EPOCH,
+            updated_at: DateTime::UNIX_EPOCH,
+            initial_input: None,
+            task_priority: None,
+            task_tags: Vec::new(),
+        }
+    }
+
+    /// An instance that has not started, with its input.
+    pub fn with_initial_input(instance_id: &str, definition_hash: impl Into<DefinitionHash>, input: Bytes) -> Self {
+        Self { initial_input: Some(input), ..Self::new(instance_id, definition_hash) }
+    }
+
+    /// Puts the instance at `to`, unless it has ended.
+    pub fn update_position(&mut self, to: ExecutionPosition) {
+        if let Some((position, ..)) = self.state.progress_mut() {
+            *position = to;
+        }
+    }
+
+    /// Notes what the next task asks for.
+    pub fn set_task_hint(&mut self, hint: &TaskHint) {
+        let TaskHint { id: _, priority, tags } = hint;
+        self.task_priority = *priority;
+        self.task_tags.clone_from(tags);
+    }
+
+    /// Notes what a task gave, unless the instance has ended.
+    pub fn mark_task_completed(&mut self, task_id: TaskId, output: Bytes) {
+        if let Some((_, completed, last)) = self.state.progress_mut() {
+            completed.insert(task_id, TaskResult { task_id, output });
+            *last = Some(task_id);
+        }
+    }
+
+    /// Ends the instance with an output.
+    pub fn mark_completed(&mut self, final_output: Bytes) {
+        self.state = WorkflowSnapshotState::Completed { final_output };
+    }
+
+    /// Ends the instance with an error.
+    pub fn mark_failed(&mut self, error: impl Into<String>) {
+        self.state = WorkflowSnapshotState::Failed { error: error.into() };
+    }
+
+    /// Cancels the instance.
+    pub fn mark_cancelled(&mut self, reason: Option<String>, cancelled_by: Option<String>) {
+        self.state = WorkflowSnapshotState::Cancelled { reason, cancelled_by };
+    }
+
+    /// Pauses the instance, unless it has ended.
+    pub fn mark_paused(&mut self, request: &PauseRequest) {
+        if let Some((position, completed_tasks, last_completed_task_id)) = self.take_progress() {
+            let SignalRequest { reason, requested_by, requested_at: _ } = request.clone();
+            self.state =
+                WorkflowSnapshotState::Paused { reason, paused_by: requested_by, position, completed_tasks, last_completed_task_id };
+        }
+    }
+
+    /// Lets a paused instance go on.
+    pub fn mark_unpaused(&mut self) {
+        if let Some((position, completed_tasks, last_completed_task_id)) = self.take_progress() {
+            self.state = WorkflowSnapshotState::InProgress { position, completed_tasks, last_completed_task_id };
+        }
+    }
+
+    fn take_progress(&mut self) -> Option<(ExecutionPosition, TaskResults, Option<TaskId>)> {
+        let (position, completed, last) = self.state.progress_mut()?;
+        Some((position.clone(), std::mem::take(completed), *last))
+    }
+
+    /// What a task gave, while the instance goes on.
+    pub fn get_task_result(&self, task_id: &TaskId) -> Option<&TaskResult> {
+        self.completed_tasks()?.get(task_id)
+    }
+
+    /// The bytes that a task gave, while the instance goes on.
+    pub fn get_task_result_bytes(&self, task_id: &TaskId) -> Option<Bytes> {
+        self.get_task_result(task_id).map(|result| result.output.clone())
+    }
+
+    /// What the last task gave, while the instance goes on.
+    pub fn get_last_task_output(&self) -> Option<Bytes> {
+        self.get_task_result_bytes(&self.last_completed_task_id()?)
+    }
+
+    /// What tasks gave, while the instance goes on.
+    pub const fn completed_tasks(&self) -> Option<&TaskResults> {
+        match &self.state {
+            WorkflowSnapshotState::InProgress { completed_tasks, .. } | WorkflowSnapshotState::Paused { completed_tasks, .. } => {
+                Some(completed_tasks)
+            }
+            WorkflowSnapshotState::Completed { .. } | WorkflowSnapshotState::Failed { .. } | WorkflowSnapshotState::Cancelled { .. } => {
+                None
+            }
+        }
+    }
+
+    /// The task that gave something last, while the instance goes on.
+    pub const fn last_completed_task_id(&self) -> Option<TaskId> {
+        match &self.state {
+            WorkflowSnapshotState::InProgress { last_completed_task_id, .. }
+            | WorkflowSnapshotState::Paused { last_completed_task_id, .. } => *last_completed_task_id,
+            WorkflowSnapshotState::Completed { .. } | WorkflowSnapshotState::Failed { .. } | WorkflowSnapshotState::Cancelled { .. } => {
+                None
+            }
+        }
+    }
+
+    /// The output of a completed instance.
+    pub fn final_output_bytes(&self) -> Option<Bytes> {
+        self.state.completed_output()
+    }
+
+    /// The workflow's input.
+    pub fn initial_input_bytes(&self) -> Option<Bytes> {
+        self.initial_input.clone()
+    }
+
+    /// The error of a failed instance.
+    pub fn error_message(&self) -> Option<&str> {
+        match &self.state {
+            WorkflowSnapshotState::Failed { error } => Some(error),
+            WorkflowSnapshotState::InProgress { .. }
+            | WorkflowSnapshotState::Completed { .. }
+            | WorkflowSnapshotState::Cancelled { .. }
+            | WorkflowSnapshotState::Paused { .. } => None,
+        }
+    }
+
+    /// The kind of the position, if the instance has not ended.
+    pub fn position_kind(&self) -> Option<&str> {
+        self.state.position().map(ExecutionPosition::kind)
+    }
+}

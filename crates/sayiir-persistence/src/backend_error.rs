@@ -1,0 +1,96 @@
+//! The errors of the vocabulary traits.
+
+use std::error::Error;
+use std::fmt;
+
+use sayiir_core::error::BoxError;
+
+use crate::error::StoreError;
+
+/// The text of an error and, if there is one, its cause.
+#[derive(Debug)]
+pub struct Detail {
+    text: String,
+    source: Option<BoxError>,
+}
+
+impl Detail {
+    /// A text with its cause.
+    pub fn with_source(text: impl Into<String>, source: impl Into<BoxError>) -> Self {
+        Self { text: text.into(), source: Some(source.into()) }
+    }
+}
+
+impl From<String> for Detail {
+    fn from(text: String) -> Self {
+        Self { text, source: None }
+    }
+}
+
+impl From<&str> for Detail {
+    fn from(text: &str) -> Self {
+        Self::from(text.to_owned())
+    }
+}
+
+impl fmt::Display for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for Detail {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+    }
+}
+
+/// Why an operation of the vocabulary traits was not done.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BackendError {
+    /// The instance is unknown.
+    NotFound(Detail),
+    /// A value could not be written as bytes or read from them.
+    Serialization(Detail),
+    /// The store could not do it.
+    Backend(Detail),
+    /// The instance cannot be cancelled.
+    CannotCancel(Detail),
+    /// The instance cannot be paused or unpaused.
+    CannotPause(Detail),
+    /// Another worker holds it.
+    ClaimLost(Detail),
+}
+
+impl BackendError {
+    const fn parts(&self) -> (&'static str, &Detail) {
+        match self {
+            Self::NotFound(detail) => ("instance not found", detail),
+            Self::Serialization(detail) => ("serialization failed", detail),
+            Self::Backend(detail) => ("backend error", detail),
+            Self::CannotCancel(detail) => ("Cannot cancel", detail),
+            Self::CannotPause(detail) => ("Cannot pause", detail),
+            Self::ClaimLost(detail) => ("claim lost", detail),
+        }
+    }
+}
+
+impl fmt::Display for BackendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, detail) = self.parts();
+        write!(f, "{what}: {detail}")
+    }
+}
+
+impl Error for BackendError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.parts().1.source()
+    }
+}
+
+impl From<StoreError> for BackendError {
+    fn from(error: StoreError) -> Self {
+        Self::Backend(Detail::with_source(error.to_string(), error))
+    }
+}

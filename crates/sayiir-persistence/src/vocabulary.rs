@@ -1,0 +1,321 @@
+//! The vocabulary traits over a [`Store`]: views of its records, and operations built on its own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sayiir_core::branch::{JournalRef, Phase, Placement, RunNumber};
+use sayiir_core::control::{SignalKind, SignalRequest};
+use sayiir_core::journal::{EntryKind, JournalRow};
+use sayiir_core::priority::Priority;
+use sayiir_core::snapshot::{ExecutionPosition, TaskResult, TaskResults, WorkflowSnapshot, WorkflowSnapshotState};
+use sayiir_core::time::Timestamp;
+use sayiir_core::workflow::WorkflowStatus;
+use sayiir_core::{DefinitionHash, TaskId};
+
+use crate::backend_error::{BackendError, Detail};
+use crate::store::{
+    BranchSummary, ControlAction, ControlCommand, ControlOutcome, Definition, Import, ImportOutcome, ImportState, InstanceFilter,
+    InstanceRecord, NewEvent, SendOutcome, Store,
+};
+use crate::traits::BackendResult;
+
+const PAGE: usize = 1000;
+
+fn not_found(instance_id: &str) -> BackendError {
+    BackendError::NotFound(instance_id.into())
+}
+
+/// The placement of a task with this priority and these tags.
+pub(crate) fn placement_of(priority: Option<u8>, tags: &[String]) -> Placement {
+    let mut tags = tags.to_vec();
+    tags.sort();
+    tags.dedup();
+    Placement { tags: Arc::from(tags), priority: priority.and_then(Priority::from_u8).unwrap_or_default() }
+}
+
+async fn whole_journal<S: Store + ?Sized>(store: &S, run: RunNumber) -> BackendResult<Vec<JournalRow>> {
+    let mut rows: Vec<JournalRow> = Vec::new();
+    loop {
+        let after = rows.last().map(|row| (row.at, JournalRef { branch: row.branch.clone(), revision: row.revision }));
+        let page = store.journal(run, after, PAGE).await?;
+        let last = page.len() < PAGE;
+        rows.extend(page);
+        if last {
+            return Ok(rows);
+        }
+    }
+}
+
+pub(crate) async fn load_snapshot<S: Store + ?Sized>(store: &S, instance_id: &str) -> BackendResult<WorkflowSnapshot> {
+    let record = store.instance(instance_id).await?.ok_or_else(|| not_found(instance_id))?;
+    let journal = whole_journal(store, record.summary.run).await?;
+    Ok(snapshot_of(record, &journal))
+}
+
+/// The snapshot that shows a stored instance.
+fn snapshot_of(record: InstanceRecord, journal: &[JournalRow]) -> WorkflowSnapshot {
+    let (completed_tasks, last_completed_task_id) = results_of(journal);
+    let entered_at = journal.last().map_or(record.summary.updated_at, |row| row.at);
+    let position = position_of(&record.branches, entered_at);
+    let in_progress =
+        |position| WorkflowSnapshotState::InProgress { position, completed_tasks: completed_tasks.clone(), last_completed_task_id };
+    let state = match record.summary.status {
+        WorkflowStatus::InProgress | WorkflowStatus::Waiting { .. } | WorkflowStatus::AwaitingSignal { .. } => in_progress(position),
+        WorkflowStatus::Completed => WorkflowSnapshotState::Completed { final_output: record.output.unwrap_or_default() },
+        WorkflowStatus::Failed(error) => WorkflowSnapshotState::Failed { error },
+        WorkflowStatus::Cancelled { reason, cancelled_by } => WorkflowSnapshotState::Cancelled { reason, cancelled_by },
+        WorkflowStatus::Paused { reason, paused_by } => {
+            WorkflowSnapshotState::Paused { reason, paused_by, position, completed_tasks, last_completed_task_id }
+        }
+    };
+    WorkflowSnapshot {
+        instance_id: record.summary.instance_id,
+        definition_hash: record.summary.definition.hash,
+        state,
+        created_at: record.summary.created_at.into(),
+        updated_at: record.summary.updated_at.into(),
+        initial_input: Some(record.input),
+        task_priority: Some(record.placement.priority.as_u8()),
+        task_tags: record.placement.tags.to_vec(),
+    }
+}
+
+fn results_of(journal: &[JournalRow]) -> (TaskResults, Option<TaskId>) {
+    let (mut results, mut last) = (TaskResults::new(), None);
+    for row in journal {
+        if let Some(output) = &row.output
+            && is_result(row.kind)
+        {
+            let task_id = TaskId::of_label(&row.node);
+            results.insert(task_id, TaskResult { task_id, output: output.clone() });
+            last = Some(task_id);
+        }
+    }
+    (results, last)
+}
+
+/// Whether a row's output is a node's own.
+const fn is_result(kind: EntryKind) -> bool {
+    match kind {
+        EntryKind::TaskCompleted | EntryKind::JoinCompleted | EntryKind::RouteTaken | EntryKind::EventReceived => true,
+        EntryKind::Started
+        | EntryKind::AttemptFailed
+        | EntryKind::DelayStarted
+        | EntryKind::DelayElapsed
+        | EntryKind::SignalAwaited
+        | EntryKind::SignalTimedOut
+        | EntryKind::Forked
+        | EntryKind::Failed
+        | EntryKind::Cancelled
+        | EntryKind::Paused
+        | EntryKind::Unpaused
+        | EntryKind::Imported => false,
+    }
+}
+
+/// Where the root branch stands.
+fn position_of(branches: &[BranchSummary], entered_at: Timestamp) -> ExecutionPosition {
+    let Some(root) = branches.iter().find(|branch| branch.branch.is_root()) else { return ExecutionPosition::NotStarted };
+    let id = TaskId::of_label(&root.head.node);
+    match root.head.phase {
+        Phase::Start | Phase::At => ExecutionPosition::AtTask { task_id: id },
+        Phase::Delaying => ExecutionPosition::AtDelay {
+            delay_id: id,
+            entered_at: entered_at.into(),
+            wake_at: root.due_at.unwrap_or(entered_at).into(),
+            next_task_id: None,
+        },
+        Phase::Awaiting => ExecutionPosition::AtSignal {
+            signal_id: id,
+            signal_name: root.awaits.as_deref().unwrap_or_default().to_owned(),
+            wake_at: root.due_at.map(Into::into),
+            next_task_id: None,
+        },
+        Phase::Joining if root.pending == 0 => ExecutionPosition::AtJoin { join_id: id, completed_branches: TaskResults::new() },
+        Phase::Joining => ExecutionPosition::AtFork {
+            fork_id: id,
+            completed_branches: TaskResults::new(),
+            wake_at: branches.iter().filter_map(|branch| branch.due_at).min().map(Into::into),
+        },
+    }
+}
+
+pub(crate) async fn save_snapshot<S: Store + ?Sized>(store: &S, snapshot: &mut WorkflowSnapshot) -> BackendResult<()> {
+    let id = Arc::clone(&snapshot.instance_id);
+    let record = store.instance(&id).await?;
+    let journal = match &record {
+        Some(record) => whole_journal(store, record.summary.run).await?,
+        None => Vec::new(),
+    };
+    let labels: BTreeMap<TaskId, Arc<str>> = journal.iter().map(|row| (TaskId::of_label(&row.node), Arc::clone(&row.node))).collect();
+    let outcome = store.import(import_of(snapshot, record.as_ref(), &labels)).await?;
+    match outcome {
+        ImportOutcome::Imported => {}
+        ImportOutcome::Leased => {
+            return Err(BackendError::ClaimLost(format!("another worker holds a lease on instance {id:?}").into()));
+        }
+        ImportOutcome::Finished(status) if status.as_str() == snapshot.state.as_status().as_str() => {}
+        ImportOutcome::Finished(status) => {
+            return Err(BackendError::Backend(format!("instance {id:?} has ended ({}) and stays so", status.as_str()).into()));
+        }
+        ImportOutcome::DefinitionMismatch { found } => return Err(mismatch(&id, snapshot.definition_hash, found)),
+    }
+    if let Some(record) = store.instance(&id).await? {
+        snapshot.created_at = record.summary.created_at.into();
+        snapshot.updated_at = record.summary.updated_at.into();
+    }
+    Ok(())
+}
+
+fn mismatch(id: &str, expected: DefinitionHash, found: DefinitionHash) -> BackendError {
+    BackendError::Backend(Detail::from(format!("definition mismatch: instance {id:?} has definition {found}, not {expected}")))
+}
+
+fn import_of(snapshot: &WorkflowSnapshot, record: Option<&InstanceRecord>, labels: &BTreeMap<TaskId, Arc<str>>) -> Import {
+    let label = |id: &TaskId| labels.get(id).map_or_else(|| Arc::from(id.to_label()), Arc::clone);
+    let last = snapshot.last_completed_task_id();
+    let completed = snapshot.completed_tasks().into_iter().flatten();
+    let (mut results, mut last_results) = (Vec::new(), Vec::new());
+    for (id, TaskResult { task_id: _, output }) in completed {
+        let group = if Some(*id) == last { &mut last_results } else { &mut results };
+        group.push((label(id), output.clone()));
+    }
+    results.append(&mut last_results);
+    let state = match &snapshot.state {
+        WorkflowSnapshotState::InProgress { position, completed_tasks, .. } => {
+            running(position, completed_tasks.is_empty(), record, None, &label)
+        }
+        WorkflowSnapshotState::Paused { reason, paused_by, position, completed_tasks, .. } => {
+            let request = SignalRequest::new(reason.clone(), paused_by.clone());
+            running(position, completed_tasks.is_empty(), record, Some(request), &label)
+        }
+        WorkflowSnapshotState::Completed { final_output } => ImportState::Completed(final_output.clone()),
+        WorkflowSnapshotState::Failed { error } => ImportState::Failed(error.clone()),
+        WorkflowSnapshotState::Cancelled { reason, cancelled_by } => {
+            ImportState::Cancelled(SignalRequest::new(reason.clone(), cancelled_by.clone()))
+        }
+    };
+    let node = match &state {
+        ImportState::Running { node, .. } => Arc::clone(node),
+        ImportState::Completed(_) | ImportState::Failed(_) | ImportState::Cancelled(_) => Arc::from(""),
+    };
+    Import {
+        instance_id: Arc::clone(&snapshot.instance_id),
+        definition: Definition { hash: snapshot.definition_hash, name: Arc::from(""), version: Arc::from("") },
+        input: snapshot.initial_input.clone().unwrap_or_default(),
+        results,
+        state,
+        first_node: record.map_or(node, |record| Arc::clone(&record.first_node)),
+        placement: placement_of(snapshot.task_priority, &snapshot.task_tags),
+    }
+}
+
+/// Where an import puts an instance. A fork is entered again; what its branches gave is not kept.
+fn running(
+    position: &ExecutionPosition,
+    nothing_done: bool,
+    record: Option<&InstanceRecord>,
+    paused: Option<SignalRequest>,
+    label: &dyn Fn(&TaskId) -> Arc<str>,
+) -> ImportState {
+    let (node, phase, awaits, due_at) = match position {
+        ExecutionPosition::NotStarted => {
+            let first = record.map_or_else(|| Arc::from(""), |record| Arc::clone(&record.first_node));
+            (first, Phase::Start, None, None)
+        }
+        ExecutionPosition::AtTask { task_id } => (label(task_id), if nothing_done { Phase::Start } else { Phase::At }, None, None),
+        ExecutionPosition::AtFork { fork_id: id, .. } | ExecutionPosition::AtJoin { join_id: id, .. } => (label(id), Phase::At, None, None),
+        ExecutionPosition::AtDelay { delay_id, wake_at, .. } => (label(delay_id), Phase::Delaying, None, Some((*wake_at).into())),
+        ExecutionPosition::AtSignal { signal_id, signal_name, wake_at, .. } => {
+            (label(signal_id), Phase::Awaiting, Some(Arc::from(signal_name.as_str())), wake_at.map(Into::into))
+        }
+        ExecutionPosition::InLoop { loop_id, iteration: _, next_task_id } => {
+            (label(next_task_id.as_ref().unwrap_or(loop_id)), Phase::At, None, None)
+        }
+    };
+    ImportState::Running { node, phase, awaits, due_at, paused }
+}
+
+pub(crate) async fn save_task_result<S: Store + ?Sized>(store: &S, instance_id: &str, task: &TaskId, output: Bytes) -> BackendResult<()> {
+    let mut snapshot = load_snapshot(store, instance_id).await?;
+    snapshot.mark_task_completed(*task, output);
+    save_snapshot(store, &mut snapshot).await
+}
+
+pub(crate) async fn delete_snapshot<S: Store + ?Sized>(store: &S, instance_id: &str) -> BackendResult<()> {
+    if store.delete(instance_id).await? { Ok(()) } else { Err(not_found(instance_id)) }
+}
+
+pub(crate) async fn list_snapshots<S: Store + ?Sized>(store: &S) -> BackendResult<Vec<String>> {
+    let mut ids: Vec<Arc<str>> = Vec::new();
+    loop {
+        let filter = InstanceFilter { after: ids.last().cloned(), limit: Some(PAGE), ..InstanceFilter::default() };
+        let page = store.list(filter).await?;
+        let last = page.len() < PAGE;
+        ids.extend(page.into_iter().map(|summary| summary.instance_id));
+        if last {
+            return Ok(ids.iter().map(ToString::to_string).collect());
+        }
+    }
+}
+
+fn cannot(kind: SignalKind, instance_id: &str, status: &WorkflowStatus) -> BackendError {
+    let detail = Detail::from(format!("instance {instance_id:?} has ended ({})", status.as_str()));
+    match kind {
+        SignalKind::Cancel => BackendError::CannotCancel(detail),
+        SignalKind::Pause => BackendError::CannotPause(detail),
+    }
+}
+
+pub(crate) async fn store_signal<S: Store + ?Sized>(store: &S, id: &str, kind: SignalKind, request: SignalRequest) -> BackendResult<()> {
+    match store.request_control(id, kind, request).await? {
+        ControlOutcome::Applied | ControlOutcome::AlreadySo => Ok(()),
+        ControlOutcome::Finished(status) => Err(cannot(kind, id, &status)),
+        ControlOutcome::NotFound => Err(not_found(id)),
+    }
+}
+
+pub(crate) async fn send_event<S: Store + ?Sized>(store: &S, id: &str, name: &str, payload: Bytes) -> BackendResult<()> {
+    let event = NewEvent { instance_id: Arc::from(id), name: Arc::from(name), payload, key: None };
+    match store.send_event(event).await? {
+        SendOutcome::Stored(_) | SendOutcome::Duplicate => Ok(()),
+        SendOutcome::Finished(status) => {
+            let text = format!("event {name:?} was not stored: instance {id:?} has ended ({})", status.as_str());
+            Err(BackendError::Backend(text.into()))
+        }
+    }
+}
+
+pub(crate) async fn check_and_cancel<S: Store + ?Sized>(store: &S, instance_id: &str) -> BackendResult<bool> {
+    check(store, instance_id, SignalKind::Cancel, ControlAction::Cancel).await
+}
+
+pub(crate) async fn check_and_pause<S: Store + ?Sized>(store: &S, instance_id: &str) -> BackendResult<bool> {
+    if store.requested_control(instance_id, SignalKind::Cancel).await?.is_some() {
+        return Ok(false);
+    }
+    check(store, instance_id, SignalKind::Pause, ControlAction::Pause).await
+}
+
+/// Applies a recorded request, then forgets it. A crash in between leaves it applied and recorded,
+/// which asks for nothing more.
+async fn check<S: Store + ?Sized>(store: &S, id: &str, kind: SignalKind, action: ControlAction) -> BackendResult<bool> {
+    let Some(request) = store.requested_control(id, kind).await? else { return Ok(false) };
+    let outcome = store.control(ControlCommand { instance_id: Arc::from(id), action, request }).await?;
+    store.clear_control(id, kind).await?;
+    match outcome {
+        ControlOutcome::Applied | ControlOutcome::AlreadySo => Ok(true),
+        ControlOutcome::Finished(_) => Ok(false),
+        ControlOutcome::NotFound => Err(not_found(id)),
+    }
+}
+
+pub(crate) async fn unpause<S: Store + ?Sized>(store: &S, instance_id: &str) -> BackendResult<WorkflowSnapshot> {
+    let command = ControlCommand { instance_id: Arc::from(instance_id), action: ControlAction::Unpause, request: SignalRequest::default() };
+    match store.control(command).await? {
+        ControlOutcome::Applied | ControlOutcome::AlreadySo => load_snapshot(store, instance_id).await,
+        ControlOutcome::Finished(status) => Err(cannot(SignalKind::Pause, instance_id, &status)),
+        ControlOutcome::NotFound => Err(not_found(instance_id)),
+    }
+}

@@ -1,0 +1,120 @@
+//! Leases: who takes which branch, and for how long. A claim looks at as many rows as it takes, however many there are.
+
+use std::time::Duration;
+
+use sayiir_core::branch::{BranchId, LeaseId, RunNumber};
+use sayiir_core::time::Timestamp;
+use sayiir_persistence::{BranchView, ClaimRequest, ClaimScope};
+
+use crate::fault::Outcome;
+use crate::ops::{lanes, sessions, views};
+use crate::rows::{BranchRow, Col, InstanceRow, branch_id, col, head_columns};
+use crate::tx::{Look, Tx, execute, first, rows};
+
+const PRIORITIES: std::ops::RangeInclusive<u8> = 1..=5;
+
+/// A branch that is due. Sorts by rank.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Due {
+    rank: Timestamp,
+    run_at: Timestamp,
+    run: RunNumber,
+    branch: BranchId,
+}
+
+pub(crate) fn claim(tx: &mut Tx, request: &ClaimRequest) -> Outcome<Vec<BranchView>> {
+    let ClaimRequest { lease, ttl, limit, scope } = request;
+    let due = match scope {
+        ClaimScope::Definitions { hashes, tags, ageing } => {
+            let lanes = lanes::served(tx.look(), hashes, tags)?;
+            due_by_rank(tx.look(), &lanes, *ageing, *limit)?
+        }
+        ClaimScope::Instance(id) => due_of_instance(tx.look(), id, *limit)?,
+    };
+    sessions::remember_ttl(tx, *lease, *ttl)?;
+    let until = tx.now + *ttl;
+    due.into_iter().map(|due| take(tx, *lease, until, &due)).filter_map(Outcome::transpose).collect()
+}
+
+fn take(tx: &Tx, lease: LeaseId, until: Timestamp, due: &Due) -> Outcome<Option<BranchView>> {
+    let sql = concat!(
+        "UPDATE branch SET revision = revision + 1, crashes = crashes + (lease IS NOT NULL), lease = ?3, run_at = ?4 \
+         WHERE run = ?1 AND branch = ?2 RETURNING ",
+        head_columns!()
+    );
+    let row = first(&tx.conn, sql, (Col(due.run), due.branch.as_str(), Col(lease), Col(until)), BranchRow::read)?;
+    row.map(|row| views::of_row(tx.look(), row)).transpose()
+}
+
+/// The first `limit` due branches in order of `run_at + (priority - 1) * ageing`: the first of each lane and priority, merged.
+fn due_by_rank(look: Look<'_>, lanes: &[i64], ageing: Duration, limit: usize) -> Outcome<Vec<Due>> {
+    let sql =
+        "SELECT run, branch, run_at FROM branch WHERE lane = ?1 AND priority = ?2 AND run_at <= ?3 ORDER BY run_at, run, branch LIMIT ?4";
+    let most = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut due = Vec::new();
+    for lane in lanes {
+        for priority in PRIORITIES {
+            let later = ageing.saturating_mul(u32::from(priority - 1));
+            let arm = rows(look.conn, sql, (lane, priority, Col(look.now), most), |row| {
+                let run_at: Timestamp = col(row, "run_at")?;
+                Ok(Due { rank: run_at + later, run_at, run: col(row, "run")?, branch: branch_id(row, "branch")? })
+            })?;
+            due.extend(arm);
+        }
+    }
+    due.sort_unstable();
+    due.truncate(limit);
+    Ok(due)
+}
+
+fn due_of_instance(look: Look<'_>, instance_id: &str, limit: usize) -> Outcome<Vec<Due>> {
+    let Some(instance) = InstanceRow::by_id(look.conn, instance_id)? else { return Ok(Vec::new()) };
+    let sql = "SELECT run, branch, run_at FROM branch WHERE run = ?1 AND run_at <= ?2 ORDER BY run_at, branch LIMIT ?3";
+    let most = i64::try_from(limit).unwrap_or(i64::MAX);
+    rows(look.conn, sql, (Col(instance.run), Col(look.now), most), |row| {
+        let run_at = col(row, "run_at")?;
+        Ok(Due { rank: run_at, run_at, run: instance.run, branch: branch_id(row, "branch")? })
+    })
+}
+
+pub(crate) fn next_due(look: Look<'_>, scope: &ClaimScope) -> Outcome<Option<Duration>> {
+    let earliest = match scope {
+        ClaimScope::Definitions { hashes, tags, ageing: _ } => {
+            let sql = "SELECT run_at FROM branch WHERE lane = ?1 AND priority = ?2 AND run_at IS NOT NULL ORDER BY run_at LIMIT 1";
+            let mut earliest: Option<Timestamp> = None;
+            for lane in lanes::served(look, hashes, tags)? {
+                for priority in PRIORITIES {
+                    let at: Option<Timestamp> = first(look.conn, sql, (lane, priority), |row| col(row, "run_at"))?;
+                    earliest = earliest.into_iter().chain(at).min();
+                }
+            }
+            earliest
+        }
+        ClaimScope::Instance(id) => match InstanceRow::by_id(look.conn, id)? {
+            None => None,
+            Some(instance) => {
+                let sql = "SELECT min(run_at) FROM branch WHERE run = ?1 AND run_at IS NOT NULL";
+                let at: Option<Option<i64>> = first(look.conn, sql, [Col(instance.run)], |row| row.get(0))?;
+                at.flatten().map(Timestamp::from_micros)
+            }
+        },
+    };
+    Ok(earliest.map(|at| at.since(look.now)))
+}
+
+/// Extends leases that are still held; revisions stay.
+pub(crate) fn renew(tx: &mut Tx, lease: LeaseId, ttl: Duration, branches: &[(RunNumber, BranchId)]) -> Outcome<Vec<Option<u64>>> {
+    sessions::remember_ttl(tx, lease, ttl)?;
+    let sql = "UPDATE branch SET run_at = ?4 WHERE run = ?1 AND branch = ?2 AND lease = ?3 RETURNING revision";
+    let until = Col(tx.now + ttl);
+    let renewed =
+        branches.iter().map(|(run, branch)| first(&tx.conn, sql, (Col(*run), branch.as_str(), Col(lease), until), |row| row.get(0)));
+    renewed.collect()
+}
+
+/// Makes what a lease holds due at once. The lease stays, so that whoever takes it counts a crash.
+pub(crate) fn expire(tx: &mut Tx, lease: LeaseId) -> Outcome<u64> {
+    let expired = execute(&tx.conn, "UPDATE branch SET run_at = ?2 WHERE lease = ?1", (Col(lease), Col(tx.now)))?;
+    tx.news.due |= expired > 0;
+    Ok(u64::try_from(expired).unwrap_or(u64::MAX))
+}

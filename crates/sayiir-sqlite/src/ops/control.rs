@@ -1,0 +1,148 @@
+//! Control: cancel, pause and unpause, applied at once or recorded for a worker to apply.
+//!
+//! Each one moves the revision of every live branch, leased ones too, so that no owner's write made
+//! without knowing of it is accepted.
+
+use sayiir_core::branch::{BranchId, RunNumber};
+use sayiir_core::control::{SignalKind, SignalRequest};
+use sayiir_core::journal::EntryKind;
+use sayiir_core::time::Timestamp;
+use sayiir_persistence::{ControlAction, ControlCommand, ControlOutcome, RunState};
+
+use crate::fault::Outcome;
+use crate::ops::heads::{self, Holds};
+use crate::ops::journal::NewRow;
+use crate::ops::{queries, views};
+use crate::rows::{Col, InstanceRow};
+use crate::tx::{Look, Tx, execute, first};
+
+pub(crate) fn control(tx: &mut Tx, command: &ControlCommand) -> Outcome<ControlOutcome> {
+    let ControlCommand { instance_id, action, request } = command;
+    let instance = match admit(tx, instance_id, *action)? {
+        Ok(instance) => instance,
+        Err(outcome) => return Ok(outcome),
+    };
+    let (run, request) = (instance.run, stamped(request, tx.now));
+    let at = heads::control_time(tx, run)?;
+    let kind = match action {
+        ControlAction::Cancel => {
+            record(tx, run, SignalKind::Cancel, Some(&request))?;
+            enter(tx, run, RunState::Cancelled, Some(&request))?;
+            heads::delete_all(tx, run)?;
+            EntryKind::Cancelled
+        }
+        ControlAction::Pause => {
+            record(tx, run, SignalKind::Pause, Some(&request))?;
+            enter(tx, run, RunState::Paused, Some(&request))?;
+            heads::move_all(tx, run, Holds { requested: instance.cancel.is_some(), paused: true }, at)?;
+            EntryKind::Paused
+        }
+        ControlAction::Unpause => {
+            record(tx, run, SignalKind::Pause, None)?;
+            enter(tx, run, RunState::Running, None)?;
+            heads::move_all(tx, run, Holds { requested: instance.cancel.is_some(), paused: false }, at)?;
+            EntryKind::Unpaused
+        }
+    };
+    let sql = "UPDATE instance SET control = control + 1 WHERE run = ?1 RETURNING control";
+    let revision = first(&tx.conn, sql, [Col(run)], |row| row.get(0))?.unwrap_or(0);
+    NewRow { error: request.reason.as_deref(), ..NewRow::bare(run, &BranchId::control(), revision, kind, "", at) }.insert(tx)?;
+    announce(tx, &instance);
+    Ok(ControlOutcome::Applied)
+}
+
+fn announce(tx: &mut Tx, instance: &InstanceRow) {
+    tx.news.due = true;
+    tx.news.control = true;
+    tx.news.instance(&instance.instance_id);
+}
+
+/// The instance, if the action has something to do there; else what is answered.
+fn admit(tx: &Tx, instance_id: &str, action: ControlAction) -> Outcome<Result<InstanceRow, ControlOutcome>> {
+    let Some(instance) = InstanceRow::by_id(&tx.conn, instance_id)? else { return Ok(Err(ControlOutcome::NotFound)) };
+    let Some(state) = instance.state() else { return Ok(Err(ControlOutcome::NotFound)) };
+    Ok(match (action, state) {
+        (ControlAction::Cancel, RunState::Cancelled)
+        | (ControlAction::Pause, RunState::Paused)
+        | (ControlAction::Unpause, RunState::Running) => Err(ControlOutcome::AlreadySo),
+        (_, RunState::Completed | RunState::Failed | RunState::Cancelled) => {
+            Err(ControlOutcome::Finished(queries::status(tx.look(), &instance)?))
+        }
+        (ControlAction::Cancel, RunState::Running | RunState::Paused)
+        | (ControlAction::Pause, RunState::Running)
+        | (ControlAction::Unpause, RunState::Paused) => Ok(instance),
+    })
+}
+
+/// A request as the store records it.
+pub(crate) fn stamped(request: &SignalRequest, now: Timestamp) -> SignalRequest {
+    let SignalRequest { reason, requested_by, requested_at } = request.clone();
+    SignalRequest { reason, requested_by, requested_at: requested_at.or(Some(now)) }
+}
+
+fn parts(request: Option<&SignalRequest>) -> (Option<&str>, Option<&str>, Option<Col<Timestamp>>) {
+    request
+        .map_or((None, None, None), |request| (request.reason.as_deref(), request.requested_by.as_deref(), request.requested_at.map(Col)))
+}
+
+/// Records or forgets a request.
+pub(crate) fn record(tx: &Tx, run: RunNumber, kind: SignalKind, request: Option<&SignalRequest>) -> Outcome<()> {
+    let sql = match kind {
+        SignalKind::Cancel => "UPDATE instance SET cancel_reason = ?2, cancel_by = ?3, cancel_at = ?4 WHERE run = ?1",
+        SignalKind::Pause => "UPDATE instance SET pause_reason = ?2, pause_by = ?3, pause_at = ?4 WHERE run = ?1",
+    };
+    let (reason, by, at) = parts(request);
+    execute(&tx.conn, sql, (Col(run), reason, by, at))?;
+    Ok(())
+}
+
+/// Puts a run into a state, with the request that did it.
+pub(crate) fn enter(tx: &Tx, run: RunNumber, state: RunState, request: Option<&SignalRequest>) -> Outcome<()> {
+    let sql = "UPDATE instance SET status = ?2, paused = ?3, updated_at = ?4, request_reason = ?5, request_by = ?6, request_at = ?7 \
+               WHERE run = ?1";
+    let (reason, by, at) = parts(request);
+    let code = crate::rows::Stage::code(state);
+    execute(&tx.conn, sql, (Col(run), code, state == RunState::Paused, Col(tx.now), reason, by, at))?;
+    Ok(())
+}
+
+pub(crate) fn request(tx: &mut Tx, instance_id: &str, kind: SignalKind, request: &SignalRequest) -> Outcome<ControlOutcome> {
+    let action = match kind {
+        SignalKind::Cancel => ControlAction::Cancel,
+        SignalKind::Pause => ControlAction::Pause,
+    };
+    let instance = match admit(tx, instance_id, action)? {
+        Ok(instance) => instance,
+        Err(outcome) => return Ok(outcome),
+    };
+    record(tx, instance.run, kind, Some(&stamped(request, tx.now)))?;
+    heads::move_all(tx, instance.run, Holds { requested: true, paused: instance.is_paused() }, tx.now)?;
+    announce(tx, &instance);
+    Ok(ControlOutcome::Applied)
+}
+
+pub(crate) fn requested(look: Look<'_>, instance_id: &str, kind: SignalKind) -> Outcome<Option<SignalRequest>> {
+    let instance = InstanceRow::by_id(look.conn, instance_id)?;
+    Ok(instance.and_then(|instance| match kind {
+        SignalKind::Cancel => instance.cancel,
+        SignalKind::Pause => instance.pause,
+    }))
+}
+
+/// Forgets a recorded request; if that changes what waits to be applied, owners and free branches move.
+pub(crate) fn clear(tx: &mut Tx, instance_id: &str, kind: SignalKind) -> Outcome<()> {
+    let Some(instance) = InstanceRow::by_id(&tx.conn, instance_id)? else { return Ok(()) };
+    record(tx, instance.run, kind, None)?;
+    let mut after = instance.clone();
+    match kind {
+        SignalKind::Cancel => after.cancel = None,
+        SignalKind::Pause => after.pause = None,
+    }
+    let requested = views::requested(&after);
+    if instance.is_live() && requested != views::requested(&instance) {
+        let holds = Holds { requested: requested.is_some(), paused: instance.is_paused() };
+        heads::move_all(tx, instance.run, holds, tx.now)?;
+        announce(tx, &instance);
+    }
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! Import of a snapshot: the root branch is put where the snapshot says, in one transition of the whole instance.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sayiir_core::branch::{BranchId, Head, JournalRef, LeaseId, Phase, RunNumber};
+use sayiir_core::control::{SignalKind, SignalRequest};
+use sayiir_core::journal::EntryKind;
+use sayiir_core::time::Timestamp;
+use sayiir_core::workflow::ConflictPolicy;
+use sayiir_persistence::{Import, ImportOutcome, ImportState, RunState, StartRun};
+
+use crate::fault::{Fault, Outcome};
+use crate::ops::heads::{self, Holds, Place};
+use crate::ops::journal::NewRow;
+use crate::ops::{control, lanes, queries, start};
+use crate::rows::{BranchRow, Col, InstanceRow, Stage, branch_id, col};
+use crate::tx::{Tx, execute, first};
+
+pub(crate) fn import(tx: &mut Tx, import: &Import) -> Outcome<ImportOutcome> {
+    let known = InstanceRow::by_id(&tx.conn, &import.instance_id)?;
+    let running = known.as_ref().filter(|instance| instance.stage != Stage::MailOnly);
+    let run = if let Some(instance) = running {
+        if let Some(refusal) = refusal(tx, instance, import)? {
+            return Ok(refusal);
+        }
+        instance.run
+    } else {
+        start::begin(tx, known.as_ref(), &as_start(import), None)?.0
+    };
+    put(tx, run, import)?;
+    tx.news.due = true;
+    tx.news.control = true;
+    tx.news.instance(&import.instance_id);
+    Ok(ImportOutcome::Imported)
+}
+
+fn as_start(import: &Import) -> StartRun {
+    let Import { instance_id, definition, input, results: _, state: _, first_node, placement } = import.clone();
+    let policy = ConflictPolicy::UseExisting;
+    StartRun { instance_id, definition, policy, input, first_node, placement, nonce: 0, lease: None }
+}
+
+fn refusal(tx: &Tx, instance: &InstanceRow, import: &Import) -> Outcome<Option<ImportOutcome>> {
+    let found = instance.definition.hash;
+    if found != import.definition.hash {
+        return Ok(Some(ImportOutcome::DefinitionMismatch { found }));
+    }
+    if !instance.is_live() {
+        return Ok(Some(ImportOutcome::Finished(queries::status(tx.look(), instance)?)));
+    }
+    let sql = "SELECT lease FROM branch WHERE run = ?1 AND lease IS NOT NULL AND (run_at IS NULL OR run_at > ?2) LIMIT 1";
+    let held: Option<LeaseId> = first(&tx.conn, sql, (Col(instance.run), Col(tx.now)), |row| col(row, "lease"))?;
+    Ok(held.map(|_| ImportOutcome::Leased))
+}
+
+fn put(tx: &mut Tx, run: RunNumber, import: &Import) -> Outcome<()> {
+    let Import { instance_id: _, definition, input: _, results, state, first_node: _, placement } = import;
+    let root = BranchId::root();
+    let old = BranchRow::find(&tx.conn, run, &root)?.ok_or_else(|| Fault::corrupt(format!("run {run} has no root branch")))?;
+    let at = heads::control_time(tx, run)?.max(tx.now);
+    heads::delete_all(tx, run)?;
+    let mut revision = old.revision;
+    let input = import_results(tx, run, &mut revision, at, results)?;
+    revision += 1;
+    let definition = lanes::definition(tx, definition)?;
+    let lane = lanes::lane(tx, definition, placement)?;
+    let (lease, run_at, due_at, awaits, pending, priority) = (None, None, None, None, 0, placement.priority);
+    let place = |head| Place { run, branch: &root, revision, head, lease, run_at, due_at, awaits, pending, lane, priority, moved_at: at };
+    let head = |node: &Arc<str>, phase| {
+        let input = if phase == Phase::Start { JournalRef::instance_input() } else { input.clone() };
+        Head { node: Arc::clone(node), phase, attempt: 0, input, fork_revision: 0 }
+    };
+    let row = NewRow::bare(run, &root, revision, EntryKind::Imported, &old.head.node, at);
+    match state {
+        ImportState::Running { node, phase, awaits, due_at, paused } => {
+            let head = head(node, *phase);
+            NewRow { node, same_as: Some(&head.input), ..row }.insert(tx)?;
+            let awaits = awaits.as_deref().filter(|_| *phase == Phase::Awaiting);
+            // One revision less: deriving when it is due moves it on.
+            Place { revision: revision - 1, due_at: *due_at, awaits, ..place(&head) }.insert(tx)?;
+            hold(tx, run, paused.as_ref(), at)
+        }
+        ImportState::Completed(output) => {
+            NewRow { output: Some(output), ..row }.insert(tx)?;
+            end(tx, run, RunState::Completed, revision)
+        }
+        ImportState::Failed(error) => {
+            NewRow { error: Some(error), ..row }.insert(tx)?;
+            let phase = if old.head.phase == Phase::Start { Phase::Start } else { Phase::At };
+            place(&Head { input: input.clone(), ..head(&old.head.node, phase) }).insert(tx)?;
+            end(tx, run, RunState::Failed, revision)
+        }
+        ImportState::Cancelled(request) => {
+            NewRow { error: request.reason.as_deref(), ..row }.insert(tx)?;
+            let request = control::stamped(request, tx.now);
+            control::record(tx, run, SignalKind::Cancel, Some(&request))?;
+            control::enter(tx, run, RunState::Cancelled, Some(&request))
+        }
+    }
+}
+
+/// Puts a going run into its state, and derives when its root is due.
+fn hold(tx: &Tx, run: RunNumber, paused: Option<&SignalRequest>, at: Timestamp) -> Outcome<()> {
+    let before = InstanceRow::by_run(&tx.conn, run)?.ok_or_else(|| Fault::corrupt(format!("run {run} has no instance")))?;
+    let request = paused.map(|request| control::stamped(request, tx.now));
+    if request.is_some() || before.is_paused() {
+        control::record(tx, run, SignalKind::Pause, request.as_ref())?;
+    }
+    let state = if request.is_some() { RunState::Paused } else { RunState::Running };
+    control::enter(tx, run, state, request.as_ref())?;
+    let after = InstanceRow::by_run(&tx.conn, run)?;
+    let requested = after.is_some_and(|after| crate::ops::views::requested(&after).is_some());
+    heads::move_all(tx, run, Holds { requested, paused: request.is_some() }, at)
+}
+
+fn end(tx: &Tx, run: RunNumber, state: RunState, revision: u64) -> Outcome<()> {
+    control::enter(tx, run, state, None)?;
+    let sql = "UPDATE instance SET end_branch = ?2, end_revision = ?3 WHERE run = ?1";
+    execute(&tx.conn, sql, (Col(run), BranchId::root().as_str(), revision))?;
+    Ok(())
+}
+
+/// Journals the results that the journal lacks; says which row holds the last one (else the instance's input).
+fn import_results(tx: &Tx, run: RunNumber, revision: &mut u64, at: Timestamp, results: &[(Arc<str>, Bytes)]) -> Outcome<JournalRef> {
+    let root = BranchId::root();
+    let sql = "SELECT branch, revision FROM journal WHERE run = ?1 AND node = ?2 AND output IS NOT NULL AND kind <> ?3 ORDER BY at, branch, revision LIMIT 1";
+    let mut input = JournalRef::instance_input();
+    for (node, output) in results {
+        let known = first(&tx.conn, sql, (Col(run), node, Col(EntryKind::Started)), |row| {
+            Ok(JournalRef { branch: branch_id(row, "branch")?, revision: row.get("revision")? })
+        })?;
+        input = if let Some(row) = known {
+            row
+        } else {
+            *revision += 1;
+            let row = NewRow::bare(run, &root, *revision, EntryKind::TaskCompleted, node, at);
+            NewRow { output: Some(output), attempt: 1, ..row }.insert(tx)?;
+            JournalRef { branch: root.clone(), revision: *revision }
+        };
+    }
+    Ok(input)
+}

@@ -1,0 +1,176 @@
+//! The journal: rows go in once, and are found by run, branch and revision.
+
+use bytes::Bytes;
+use rusqlite::Row;
+use sayiir_core::branch::{BranchId, JournalRef, LeaseId, RunNumber};
+use sayiir_core::journal::{EntryKind, JournalRow};
+use sayiir_core::time::Timestamp;
+use sayiir_core::transition::{Entry, Output};
+
+use crate::fault::{Fault, Outcome};
+use crate::rows::{Col, branch_id, col, maybe};
+use crate::tx::{Look, Tx, execute, first, rows};
+
+/// The row that is written, by reference.
+#[derive(Clone, Copy)]
+pub(crate) struct NewRow<'a> {
+    pub(crate) run: RunNumber,
+    pub(crate) branch: &'a BranchId,
+    pub(crate) revision: u64,
+    pub(crate) at: Timestamp,
+    pub(crate) lease: Option<LeaseId>,
+    pub(crate) kind: EntryKind,
+    pub(crate) node: &'a str,
+    pub(crate) attempt: u32,
+    pub(crate) output: Option<&'a [u8]>,
+    pub(crate) handed_on: Option<&'a [u8]>,
+    pub(crate) same_as: Option<&'a JournalRef>,
+    pub(crate) error: Option<&'a str>,
+}
+
+impl<'a> NewRow<'a> {
+    /// A row without a value.
+    pub(crate) const fn bare(run: RunNumber, branch: &'a BranchId, revision: u64, kind: EntryKind, node: &'a str, at: Timestamp) -> Self {
+        let (lease, attempt, output, handed_on, same_as, error) = (None, 0, None, None, None, None);
+        Self { run, branch, revision, at, lease, kind, node, attempt, output, handed_on, same_as, error }
+    }
+
+    /// A transition's row.
+    pub(crate) fn of_entry(run: RunNumber, branch: &'a BranchId, revision: u64, lease: LeaseId, entry: &'a Entry, at: Timestamp) -> Self {
+        let Entry { kind, node, attempt, output, error } = entry;
+        let (output, handed_on, same_as) = match output {
+            Output::Nothing => (None, None, None),
+            Output::Value(own) => (Some(own.as_ref()), None, None),
+            Output::Wrapped { own, handed_on } => (Some(own.as_ref()), Some(handed_on.as_ref()), None),
+            Output::SameAs(row) => (None, None, Some(row)),
+        };
+        let error = error.as_deref();
+        Self { run, branch, revision, at, lease: Some(lease), kind: *kind, node, attempt: *attempt, output, handed_on, same_as, error }
+    }
+
+    pub(crate) fn insert(self, tx: &Tx) -> Outcome<()> {
+        let Self { run, branch, revision, at, lease, kind, node, attempt, output, handed_on, same_as, error } = self;
+        let sql = "INSERT INTO journal (run, branch, revision, at, lease, kind, attempt, node, same_branch, same_revision, output, handed_on, error) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+        let same = (same_as.map(|row| row.branch.as_str()), same_as.map(|row| row.revision));
+        let params = rusqlite::params![
+            Col(run),
+            branch.as_str(),
+            revision,
+            Col(at),
+            lease.map(Col),
+            Col(kind),
+            attempt,
+            node,
+            same.0,
+            same.1,
+            output,
+            handed_on,
+            error
+        ];
+        execute(&tx.conn, sql, params)?;
+        Ok(())
+    }
+}
+
+/// Whether this lease wrote that row.
+pub(crate) fn wrote(tx: &Tx, lease: LeaseId, run: RunNumber, branch: &BranchId, revision: u64) -> Outcome<bool> {
+    let sql = "SELECT 1 FROM journal WHERE run = ?1 AND branch = ?2 AND revision = ?3 AND lease = ?4";
+    Ok(first(&tx.conn, sql, (Col(run), branch.as_str(), revision, Col(lease)), |_| Ok(()))?.is_some())
+}
+
+/// A row's own value, or where to find it.
+enum Held {
+    Value(Bytes),
+    SameAs(JournalRef),
+    Nothing,
+}
+
+fn held(row: &Row<'_>) -> rusqlite::Result<Held> {
+    let handed_on: Option<Vec<u8>> = row.get("handed_on")?;
+    let value = if handed_on.is_some() { handed_on } else { row.get("output")? };
+    if let Some(value) = value {
+        return Ok(Held::Value(value.into()));
+    }
+    let revision: Option<u64> = row.get("same_revision")?;
+    revision.map_or(Ok(Held::Nothing), |revision| Ok(Held::SameAs(JournalRef { branch: branch_id(row, "same_branch")?, revision })))
+}
+
+/// The value that a row holds: handed on, else output, else of the row it refers to.
+pub(crate) fn value(look: Look<'_>, run: RunNumber, of: &JournalRef) -> Outcome<Bytes> {
+    let sql = "SELECT handed_on, output, same_branch, same_revision FROM journal WHERE run = ?1 AND branch = ?2 AND revision = ?3";
+    let mut of = of.clone();
+    loop {
+        match first(look.conn, sql, (Col(run), of.branch.as_str(), of.revision), held)? {
+            Some(Held::Value(value)) => return Ok(value),
+            // A row refers to an earlier one: this ends unless the store is corrupt.
+            Some(Held::SameAs(next)) if next != of => of = next,
+            Some(Held::SameAs(_) | Held::Nothing) | None => return Err(missing(run, &of)),
+        }
+    }
+}
+
+fn missing(run: RunNumber, of: &JournalRef) -> Fault {
+    let JournalRef { branch, revision } = of;
+    Fault::corrupt(format!(
+        "the journal of run {run} lacks the value of branch {branch} at revision {revision}, which another row refers to"
+    ))
+}
+
+/// An error if nothing is known of the run (but something was asked).
+fn require_run(look: Look<'_>, run: RunNumber, nothing_asked: bool) -> Outcome<()> {
+    if nothing_asked || first(look.conn, "SELECT 1 FROM journal WHERE run = ?1 LIMIT 1", [Col(run)], |_| Ok(()))?.is_some() {
+        return Ok(());
+    }
+    Err(Fault::misused(format!("run {run} is not in the store (it was replaced or deleted)")))
+}
+
+pub(crate) fn values(look: Look<'_>, run: RunNumber, of: &[JournalRef]) -> Outcome<Vec<Bytes>> {
+    require_run(look, run, of.is_empty())?;
+    of.iter().map(|row| value(look, run, row)).collect()
+}
+
+/// The value of each branch's last row.
+pub(crate) fn branch_outputs(look: Look<'_>, run: RunNumber, branches: &[BranchId]) -> Outcome<Vec<Bytes>> {
+    require_run(look, run, branches.is_empty())?;
+    let sql = "SELECT handed_on, output, same_branch, same_revision FROM journal WHERE run = ?1 AND branch = ?2 \
+               ORDER BY revision DESC LIMIT 1";
+    let last = |branch: &BranchId| match first(look.conn, sql, (Col(run), branch.as_str()), held)? {
+        Some(Held::Value(value)) => Ok(value),
+        Some(Held::SameAs(of)) => value(look, run, &of),
+        Some(Held::Nothing) | None => Err(Fault::corrupt(format!("the journal of run {run} lacks the output of branch {branch}"))),
+    };
+    branches.iter().map(last).collect()
+}
+
+/// A page of a run's journal in the order of time, branch, revision. The keys are sorted without the payloads.
+pub(crate) fn page(look: Look<'_>, run: RunNumber, after: Option<&(Timestamp, JournalRef)>, limit: usize) -> Outcome<Vec<JournalRow>> {
+    let sql = "SELECT j.* FROM (SELECT branch, revision, at FROM journal WHERE run = ?1 AND (at, branch, revision) > (?2, ?3, ?4) \
+               ORDER BY at, branch, revision LIMIT ?5) k \
+               JOIN journal j ON j.run = ?1 AND j.branch = k.branch AND j.revision = k.revision ORDER BY k.at, k.branch, k.revision";
+    let (at, branch, revision) =
+        after.map_or((Timestamp::from_micros(i64::MIN), "", 0), |(at, row)| (*at, row.branch.as_str(), row.revision));
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    rows(look.conn, sql, (Col(run), Col(at), branch, revision, limit), read)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<JournalRow> {
+    let bytes = |name: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<Vec<u8>>>(name)?.map(Bytes::from));
+    let same: Option<u64> = row.get("same_revision")?;
+    Ok(JournalRow {
+        run: col(row, "run")?,
+        branch: branch_id(row, "branch")?,
+        revision: row.get("revision")?,
+        lease: maybe(row, "lease")?,
+        kind: col(row, "kind")?,
+        node: row.get("node")?,
+        attempt: row.get("attempt")?,
+        output: bytes("output")?,
+        handed_on: bytes("handed_on")?,
+        same_as: same
+            .map(|revision| Ok::<_, rusqlite::Error>(JournalRef { branch: branch_id(row, "same_branch")?, revision }))
+            .transpose()?,
+        error: row.get("error")?,
+        at: col(row, "at")?,
+    })
+}

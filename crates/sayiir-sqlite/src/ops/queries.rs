@@ -1,0 +1,97 @@
+//! What people and clients ask: an instance, and lists of them.
+
+use bytes::Bytes;
+use sayiir_core::branch::{JournalRef, Placement};
+use sayiir_core::priority::Priority;
+use sayiir_core::workflow::WorkflowStatus;
+use sayiir_persistence::{BranchSummary, InstanceFilter, InstanceRecord, InstanceSummary, RunState, status_of};
+
+use crate::fault::{Fault, Outcome};
+use crate::ops::{heads, journal, lanes, start};
+use crate::rows::{BranchRow, Col, InstanceRow, col, instance_query};
+use crate::tx::{Look, first, rows};
+
+/// How many instances a page has if the caller does not say.
+const PAGE: usize = 1000;
+
+/// How a run stands.
+pub(crate) fn status(look: Look<'_>, instance: &InstanceRow) -> Outcome<WorkflowStatus> {
+    let branches = if instance.state() == Some(RunState::Running) { branches(look, instance)? } else { Vec::new() };
+    status_with(look, instance, &branches)
+}
+
+fn branches(look: Look<'_>, instance: &InstanceRow) -> Outcome<Vec<BranchSummary>> {
+    Ok(heads::of_run(look, instance.run)?.into_iter().map(BranchRow::summary).collect())
+}
+
+fn status_with(look: Look<'_>, instance: &InstanceRow, branches: &[BranchSummary]) -> Outcome<WorkflowStatus> {
+    let id = &instance.instance_id;
+    let state = instance.state().ok_or_else(|| Fault::corrupt(format!("instance {id:?} has no run")))?;
+    let error = match (state, &instance.end) {
+        (RunState::Failed, Some(end)) => error_text(look, instance, end)?,
+        (_, _) => None,
+    };
+    Ok(status_of(state, branches, error.as_deref(), instance.request.as_ref(), look.now))
+}
+
+fn error_text(look: Look<'_>, instance: &InstanceRow, end: &JournalRef) -> Outcome<Option<String>> {
+    let sql = "SELECT error FROM journal WHERE run = ?1 AND branch = ?2 AND revision = ?3";
+    Ok(first(look.conn, sql, (Col(instance.run), end.branch.as_str(), end.revision), |row| row.get(0))?.flatten())
+}
+
+pub(crate) fn instance(look: Look<'_>, instance_id: &str) -> Outcome<Option<InstanceRecord>> {
+    let Some(found) = InstanceRow::by_id(look.conn, instance_id)? else { return Ok(None) };
+    let Some(state) = found.state() else { return Ok(None) };
+    let branches = branches(look, &found)?;
+    let sql = "SELECT i.first_node, i.priority, l.tags FROM instance i JOIN lane l ON l.id = i.lane WHERE i.run = ?1";
+    let started = first(look.conn, sql, [Col(found.run)], |row| {
+        let (tags, priority): (String, Priority) = (row.get("tags")?, col(row, "priority")?);
+        Ok((row.get("first_node")?, Placement { tags: lanes::tags(&tags), priority }))
+    })?;
+    let (first_node, placement) = started.ok_or_else(|| Fault::corrupt(format!("instance {instance_id:?} has no lane")))?;
+    let status = status_with(look, &found, if state == RunState::Running { &branches } else { &[] })?;
+    let input: Bytes = journal::value(look, found.run, &JournalRef::instance_input())?;
+    Ok(Some(InstanceRecord {
+        input,
+        output: start::output(look, &found)?,
+        first_node,
+        placement,
+        cancel_request: found.cancel.clone().filter(|_| state != RunState::Cancelled),
+        pause_request: found.request.clone().filter(|_| state == RunState::Paused).or_else(|| found.pause.clone()),
+        branches,
+        now: look.now,
+        summary: summary(found, status),
+    }))
+}
+
+fn summary(instance: InstanceRow, status: WorkflowStatus) -> InstanceSummary {
+    let InstanceRow { run, instance_id, definition, created_at, updated_at, .. } = instance;
+    InstanceSummary { instance_id, run, definition, status, created_at, updated_at }
+}
+
+pub(crate) fn list(look: Look<'_>, filter: &InstanceFilter) -> Outcome<Vec<InstanceSummary>> {
+    let InstanceFilter { workflow, states, after, limit } = filter;
+    let sql = instance_query!(
+        "i.instance_id > ?1 AND i.status > 0 AND (?2 IS NULL OR d.name = ?2) AND ((?3 AND i.status = 1 AND i.paused = 0) \
+         OR (?4 AND i.status = 1 AND i.paused = 1) OR (?5 AND i.status = 2) OR (?6 AND i.status = 3) OR (?7 AND i.status = 4)) \
+         ORDER BY i.instance_id LIMIT ?8"
+    );
+    let wanted = |state| states.is_empty() || states.contains(&state);
+    let most = i64::try_from(limit.unwrap_or(PAGE)).unwrap_or(i64::MAX);
+    let params = (
+        after.as_deref().unwrap_or(""),
+        workflow,
+        wanted(RunState::Running),
+        wanted(RunState::Paused),
+        wanted(RunState::Completed),
+        wanted(RunState::Failed),
+        wanted(RunState::Cancelled),
+        most,
+    );
+    let found = rows(look.conn, sql, params, InstanceRow::read)?;
+    let summaries = found.into_iter().map(|instance| {
+        let status = status(look, &instance)?;
+        Ok(summary(instance, status))
+    });
+    summaries.collect()
+}

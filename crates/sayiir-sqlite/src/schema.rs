@@ -1,0 +1,86 @@
+//! The schema, its versions, and whose a file is. A file is changed only after it was found to be ours or empty.
+
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use sayiir_persistence::StoreError;
+
+use crate::fault::{Fault, Outcome};
+
+/// Tells Sayiir's files from those of other programs: "Sayi".
+pub(crate) const APPLICATION_ID: i64 = 0x5361_7969;
+
+/// What takes a file from each version to the next; the first entry makes version 1.
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+
+/// The version this build works with.
+pub(crate) const VERSION: i64 = 1;
+
+/// What a file says about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    application_id: i64,
+    version: i64,
+    has_tables: bool,
+}
+
+fn stamp(conn: &Connection) -> Outcome<Stamp> {
+    let number = |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let table: Option<i64> = conn.query_row("SELECT 1 FROM sqlite_schema LIMIT 1", [], |row| row.get(0)).optional()?;
+    Ok(Stamp { application_id: number("application_id")?, version: number("user_version")?, has_tables: table.is_some() })
+}
+
+fn refused(found: String, advice: &str) -> Fault {
+    Fault::Store(StoreError::Schema { found, supported: format!("version {VERSION}"), advice: advice.to_owned() })
+}
+
+/// Refuses a file that is not ours, or of a version that this build cannot work with.
+fn check(stamp: Stamp) -> Outcome<()> {
+    let Stamp { application_id, version, has_tables } = stamp;
+    let empty = application_id == 0 && version == 0 && !has_tables;
+    if empty {
+        Ok(())
+    } else if application_id != APPLICATION_ID {
+        let found = format!("that of another program (application id {application_id:#x})");
+        Err(refused(found, "this SQLite file is no store of Sayiir's; give another path"))
+    } else if version > VERSION {
+        Err(refused(format!("version {version}"), "a newer Sayiir wrote this file; use that version or a later one"))
+    } else if version < 1 || !has_tables {
+        Err(refused(format!("version {version}"), "this build cannot migrate it; open it with the version that wrote it"))
+    } else {
+        Ok(())
+    }
+}
+
+/// Refuses a file that is not ours, without changing it.
+pub(crate) fn inspect(conn: &Connection) -> Outcome<()> {
+    check(stamp(conn)?)
+}
+
+/// Refuses to go on if another process has migrated the file meanwhile.
+pub(crate) fn check_version(conn: &Connection) -> Outcome<()> {
+    let version: i64 = conn.prepare_cached("PRAGMA user_version")?.query_row([], |row| row.get(0))?;
+    if version == VERSION {
+        Ok(())
+    } else {
+        Err(refused(format!("version {version}"), "another process migrated this file; restart with the version that did"))
+    }
+}
+
+/// Brings the file to [`VERSION`] in one transaction; of several processes one does it and the others find it done.
+pub(crate) fn migrate(conn: &mut Connection) -> Outcome<()> {
+    let found = stamp(conn)?;
+    check(found)?;
+    if found.version == VERSION {
+        return Ok(());
+    }
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found = stamp(&tx)?;
+    check(found)?;
+    let done = usize::try_from(found.version).unwrap_or(0);
+    for sql in MIGRATIONS.iter().skip(done) {
+        tx.execute_batch(sql)?;
+    }
+    tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+    tx.pragma_update(None, "user_version", VERSION)?;
+    tx.commit()?;
+    Ok(())
+}

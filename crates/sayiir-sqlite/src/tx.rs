@@ -1,0 +1,120 @@
+//! What an operation works with: a connection inside a transaction, the time, and what is announced after the commit.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Params, Row};
+use sayiir_core::branch::LeaseId;
+use sayiir_core::time::Timestamp;
+use sayiir_persistence::{StoreError, Wakeups};
+
+use crate::fault::Outcome;
+
+/// A snapshot of the database at one moment.
+#[derive(Clone, Copy)]
+pub(crate) struct Look<'a> {
+    pub(crate) conn: &'a Connection,
+    pub(crate) now: Timestamp,
+}
+
+/// The writer's connection, inside a transaction while a request has it.
+pub(crate) struct Tx {
+    pub(crate) conn: Connection,
+    pub(crate) now: Timestamp,
+    pub(crate) memo: Memo,
+    pub(crate) news: News,
+}
+
+impl Tx {
+    pub(crate) fn look(&self) -> Look<'_> {
+        Look { conn: &self.conn, now: self.now }
+    }
+}
+
+/// A reader's connection, inside a transaction while a request has it.
+pub(crate) struct Snapshot {
+    pub(crate) conn: Connection,
+    pub(crate) now: Timestamp,
+}
+
+impl Snapshot {
+    pub(crate) fn look(&self) -> Look<'_> {
+        Look { conn: &self.conn, now: self.now }
+    }
+}
+
+/// What the writer remembers of its own database; forgotten with every rollback.
+#[derive(Default)]
+pub(crate) struct Memo {
+    /// Lanes by definition and tags.
+    pub(crate) lanes: HashMap<(i64, Arc<[String]>), i64>,
+    /// The definition and tags of lanes.
+    pub(crate) lane_keys: HashMap<i64, (i64, Arc<[String]>)>,
+    /// How long each lease holder takes branches for.
+    pub(crate) ttls: HashMap<LeaseId, Duration>,
+}
+
+/// What is announced after the commit, coalesced.
+#[derive(Default)]
+pub(crate) struct News {
+    pub(crate) due: bool,
+    pub(crate) control: bool,
+    pub(crate) purge: bool,
+    instances: BTreeSet<Arc<str>>,
+}
+
+impl News {
+    pub(crate) fn instance(&mut self, instance_id: &Arc<str>) {
+        if !self.instances.contains(instance_id) {
+            self.instances.insert(Arc::clone(instance_id));
+        }
+    }
+
+    pub(crate) fn announce(self, wakeups: &Wakeups) {
+        let Self { due, control, purge: _, instances } = self;
+        if due {
+            wakeups.announce_due();
+        }
+        if control {
+            wakeups.announce_control();
+        }
+        for instance in instances {
+            wakeups.announce_instance(&instance);
+        }
+    }
+}
+
+/// Runs a statement that changes rows; says how many.
+pub(crate) fn execute(conn: &Connection, sql: &str, params: impl Params) -> Outcome<usize> {
+    Ok(conn.prepare_cached(sql)?.execute(params)?)
+}
+
+/// The first row, if there is one. The statement is finished then: rows that it changes are changed.
+pub(crate) fn first<T>(
+    conn: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+) -> Outcome<Option<T>> {
+    Ok(conn.prepare_cached(sql)?.query_row(params, read).optional()?)
+}
+
+/// All rows.
+pub(crate) fn rows<T>(
+    conn: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Outcome<Vec<T>> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let found = statement.query_map(params, read)?.collect::<rusqlite::Result<Vec<T>>>()?;
+    Ok(found)
+}
+
+/// Hands out the next number of a counter.
+pub(crate) fn next_number(conn: &Connection, counter: &str) -> Outcome<u64> {
+    let sql = "UPDATE counter SET value = value + 1 WHERE name = ?1 RETURNING value";
+    let number = first(conn, sql, [counter], |row| row.get(0))?;
+    number.ok_or_else(|| StoreError::Corrupt { reason: format!("the counter {counter:?} is missing"), source: None }.into())
+}

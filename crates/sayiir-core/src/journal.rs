@@ -72,6 +72,27 @@ entry_kinds! {
     Imported = 16 "imported",
 }
 
+impl EntryKind {
+    /// Whether a row of this kind holds a node's own output, if it holds any.
+    pub const fn is_result(self) -> bool {
+        match self {
+            Self::TaskCompleted | Self::JoinCompleted | Self::RouteTaken | Self::EventReceived => true,
+            Self::Started
+            | Self::AttemptFailed
+            | Self::DelayStarted
+            | Self::DelayElapsed
+            | Self::SignalAwaited
+            | Self::SignalTimedOut
+            | Self::Forked
+            | Self::Failed
+            | Self::Cancelled
+            | Self::Paused
+            | Self::Unpaused
+            | Self::Imported => false,
+        }
+    }
+}
+
 /// One row of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalRow {

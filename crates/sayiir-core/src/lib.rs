@@ -1,5 +1,9 @@
 //! The words of Sayiir: ids, tasks, codecs, the workflow builder and the plan it makes.
 //!
+//! Start at [`workflow::WorkflowBuilder`]; [`prelude`] has what a program needs. A built workflow's graph is a
+//! [`plan::Plan`], which the engine reads; its code is reached through [`workflow::RunnableWorkflow`], which
+//! drivers call.
+//!
 //! This crate has no runtime, no I/O and no clock, and builds for wasm32.
 
 pub mod branch;

@@ -45,11 +45,17 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
     /// Returns how many. For a process that is known to be dead, or that has stopped its work.
     fn expire_leases(&self, lease: LeaseId) -> StoreFuture<'_, u64>;
 
-    /// Starts a run, or says what is already there.
+    /// Starts a run, or says what is already there. The nonce is looked at first, under any policy; then the
+    /// definition; then the policy. A leased root is at revision 1.
     fn start(&self, request: StartRun) -> StoreFuture<'_, StartOutcome>;
 
     /// Applies transitions of different branches, each accepted or refused by itself, in order.
-    /// A batch holds at most one transition of a branch.
+    /// A batch holds at most one transition of a branch. What [`crate::door::check_commit`] finds wrong in any
+    /// of them is an error of the whole batch, of which nothing is written.
+    ///
+    /// The ttl of leases given here (kept children, a readied parent) is the one that the lease last named in
+    /// a start, claim or renewal. A branch released in phase `Awaiting` goes on awaiting its event; if that
+    /// event is there, it is due at once. Each accepted transition sets `crashes` to 0.
     fn commit(&self, lease: LeaseId, transitions: Vec<Transition>) -> StoreFuture<'_, Vec<CommitOutcome>>;
 
     /// Takes up to `limit` branches that are due: revision + 1, leased until now + ttl. Taking one whose
@@ -75,7 +81,9 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
     /// The payload of a waiting event, if it is still there.
     fn read_event(&self, instance_id: &str, name: &str, seq: u64) -> StoreFuture<'_, Option<Bytes>>;
 
-    /// Stores an event and wakes free branches that await it. Events may come before the instance.
+    /// Stores an event and wakes free branches that await it, unless the run is paused. Events may come before
+    /// the instance. A key that was seen is a duplicate even after the instance has ended; keys are forgotten
+    /// when the run is replaced or deleted.
     fn send_event(&self, event: NewEvent) -> StoreFuture<'_, SendOutcome>;
 
     /// Takes the first waiting event of that name out of the store (a vocabulary operation; the engine
@@ -85,30 +93,39 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
     /// Applies cancel, pause or unpause at once.
     fn control(&self, command: ControlCommand) -> StoreFuture<'_, ControlOutcome>;
 
-    /// Records a request without applying it, and makes the run's free branches due so that a worker applies it.
-    /// A finished or unknown instance refuses as [`Store::control`] does.
+    /// Records a request without applying it, moves the revision of every live branch, and makes the free ones
+    /// that wait for no children due (a cancel even while the run is paused), so that a worker applies it.
+    /// A finished or unknown instance refuses as [`Store::control`] does; a pause of a paused run is `AlreadySo`.
     fn request_control(&self, instance_id: &str, kind: SignalKind, request: SignalRequest) -> StoreFuture<'_, ControlOutcome>;
 
-    /// The last recorded request of that kind, until it is cleared, applied or unpaused.
+    /// The last request of that kind, recorded or applied, until it is cleared, unpaused, or the run is replaced.
+    /// [`BranchView::requested`] tells of those that are not applied yet.
     fn requested_control(&self, instance_id: &str, kind: SignalKind) -> StoreFuture<'_, Option<SignalRequest>>;
 
-    /// Forgets a recorded request.
+    /// Forgets a request. If it was still to be applied, every live branch moves its revision, and the free ones
+    /// are due again as their position says. What was applied stays so.
     fn clear_control(&self, instance_id: &str, kind: SignalKind) -> StoreFuture<'_, ()>;
 
     /// An instance with its live branches; `None` if the id is unknown (an id that only has events is unknown).
     fn instance(&self, instance_id: &str) -> StoreFuture<'_, Option<InstanceRecord>>;
 
     /// The journal of a run: ordered within a branch, and across branches so that a cause comes before
-    /// its effect (by time, then branch, then revision). `after` continues behind a row; at most `limit` rows.
+    /// its effect: by time, and rows of one time as they were written (or by branch and revision, where a
+    /// store's clock is finer than its writes). `after` continues behind a row; at most `limit` rows.
     fn journal(&self, run: RunNumber, after: Option<(Timestamp, JournalRef)>, limit: usize) -> StoreFuture<'_, Vec<JournalRow>>;
 
     /// Instances by id, filtered, in pages.
     fn list(&self, filter: InstanceFilter) -> StoreFuture<'_, Vec<InstanceSummary>>;
 
-    /// Removes an instance with its heads, events, requests and journal. False if the id is unknown.
+    /// Removes an instance with its heads, events, requests and journal. False if the id is unknown (what events
+    /// it has are removed all the same).
     fn delete(&self, instance_id: &str) -> StoreFuture<'_, bool>;
 
-    /// Imports a snapshot as one transition of the whole instance.
+    /// Imports a snapshot as one transition of the whole instance: child branches are removed, the root's
+    /// revision moves by one for each result journaled and one for the `Imported` row. An expired lease does not
+    /// hold it up. A node's result is in the journal if a row of an [`is_result`] kind has its output.
+    ///
+    /// [`is_result`]: sayiir_core::journal::EntryKind::is_result
     fn import(&self, import: Import) -> StoreFuture<'_, ImportOutcome>;
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sayiir_core::branch::{JournalRef, Phase, Placement, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
-use sayiir_core::journal::{EntryKind, JournalRow};
+use sayiir_core::journal::JournalRow;
 use sayiir_core::priority::Priority;
 use sayiir_core::snapshot::{ExecutionPosition, TaskResult, TaskResults, WorkflowSnapshot, WorkflowSnapshotState};
 use sayiir_core::time::Timestamp;
@@ -85,7 +85,7 @@ fn results_of(journal: &[JournalRow]) -> (TaskResults, Option<TaskId>) {
     let (mut results, mut last) = (TaskResults::new(), None);
     for row in journal {
         if let Some(output) = &row.output
-            && is_result(row.kind)
+            && row.kind.is_result()
         {
             let task_id = TaskId::of_label(&row.node);
             results.insert(task_id, TaskResult { task_id, output: output.clone() });
@@ -93,25 +93,6 @@ fn results_of(journal: &[JournalRow]) -> (TaskResults, Option<TaskId>) {
         }
     }
     (results, last)
-}
-
-/// Whether a row's output is a node's own.
-const fn is_result(kind: EntryKind) -> bool {
-    match kind {
-        EntryKind::TaskCompleted | EntryKind::JoinCompleted | EntryKind::RouteTaken | EntryKind::EventReceived => true,
-        EntryKind::Started
-        | EntryKind::AttemptFailed
-        | EntryKind::DelayStarted
-        | EntryKind::DelayElapsed
-        | EntryKind::SignalAwaited
-        | EntryKind::SignalTimedOut
-        | EntryKind::Forked
-        | EntryKind::Failed
-        | EntryKind::Cancelled
-        | EntryKind::Paused
-        | EntryKind::Unpaused
-        | EntryKind::Imported => false,
-    }
 }
 
 /// Where the root branch stands.

@@ -23,6 +23,8 @@ mod readers;
 mod rows;
 mod schema;
 mod store;
+#[cfg(test)]
+mod tests;
 mod tx;
 mod watch;
 mod writer;

@@ -45,7 +45,9 @@ pub(crate) struct Writer {
 impl Writer {
     /// Works until the queue is closed and empty.
     pub(crate) fn work(mut self) {
-        self.push_purge();
+        if matches!(first(&self.tx.conn, "SELECT 1 FROM purge LIMIT 1", [], |_| Ok(())), Ok(Some(()))) {
+            self.push_purge();
+        }
         loop {
             match self.queue.take(self.batch_jobs, self.batch_bytes, self.watch.next_look()) {
                 Taken::Jobs(jobs) => self.settle(jobs),

@@ -1,1 +1,35 @@
-//! Under construction.
+//! One suite that every Sayiir store passes, and a store wrapper that fails where it is told to.
+//!
+//! A store's own tests call [`conformance!`] with a function that makes a fresh store on a [`TestClock`]:
+//!
+//! ```ignore
+//! sayiir_store_testkit::conformance!(|clock| Arc::new(InMemoryBackend::with_clock(clock)));
+//! ```
+//!
+//! Every case is then a test of its own. [`run_all`] runs them in a loop instead.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    clippy::missing_panics_doc,
+    reason = "a suite of tests: it fails by panicking"
+)]
+
+mod bench;
+#[doc(hidden)]
+pub mod cases;
+mod clock;
+mod fault;
+mod list;
+
+pub use bench::{Bench, Factory, TTL, head_at};
+pub use clock::TestClock;
+pub use fault::{Fault, FaultStore};
+pub use list::{CASES, Case, run_all};
+
+/// Runs an operation to its end on this thread.
+pub fn wait<T>(future: impl Future<Output = T>) -> T {
+    futures_executor::block_on(future)
+}

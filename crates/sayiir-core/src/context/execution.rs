@@ -123,3 +123,57 @@ pub async fn scope<F: Future>(context: Arc<TaskExecutionContext>, task: F) -> F:
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    fn context(instance: &str, node_path: &str) -> Arc<TaskExecutionContext> {
+        let [workflow, instance, task, path] = ["w", instance, "t", node_path].map(Arc::from);
+        Arc::new(TaskExecutionContext::new(workflow, instance, RunNumber(7), task, path))
+    }
+
+    fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn a_context_is_there_while_its_task_is_polled() {
+        let seen = || task_context!().map(|context| context.instance_id.to_string());
+        let waits = || {
+            let mut first = true;
+            future::poll_fn(move |_| if mem::take(&mut first) { Poll::Pending } else { Poll::Ready(()) })
+        };
+        let task = |instance| {
+            scope(context(instance, "n"), async move {
+                let before = seen();
+                waits().await;
+                let inner = scope(context("inner", "n"), async move { seen() }).await;
+                (before, inner, seen())
+            })
+        };
+        let (mut a, mut b) = (pin!(task("a")), pin!(task("b")));
+        assert!(poll(a.as_mut()).is_pending() && poll(b.as_mut()).is_pending());
+        assert_eq!(seen(), None);
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(poll(a.as_mut()), Poll::Ready((text("a"), text("inner"), text("a"))));
+        assert_eq!(poll(b.as_mut()), Poll::Ready((text("b"), text("inner"), text("b"))));
+        assert_eq!(seen(), None);
+    }
+
+    #[test]
+    fn a_panic_takes_the_context_away() {
+        let polled = std::panic::catch_unwind(|| poll(pin!(scope(context("a", "n"), async { panic!("a task panics") }))));
+        assert!(polled.is_err());
+        assert!(get_task_context().is_none());
+    }
+
+    #[test]
+    fn idempotency_keys_never_run_together() {
+        assert_eq!(context("order/17", "pages[2]/fetch").idempotency_key(), "order%2F17/7/pages[2]/fetch");
+        assert_ne!(context("a/7/b", "c").idempotency_key(), context("a", "b/7/c").idempotency_key());
+    }
+}

@@ -127,6 +127,7 @@ impl Draft {
         let fork = self.push(id, NodeSpec::Fork { branches: Vec::new(), join });
         let (mut names, mut offsets, mut done) = (BTreeSet::new(), Vec::new(), Vec::new());
         for (index, (name, draft)) in branches.into_iter().enumerate() {
+            check_name(&name, &mut self.errors);
             if !names.insert(name.clone()) {
                 self.error(BuildError::DuplicateBranch { node: id.to_owned(), branch: name.clone() });
             }
@@ -149,6 +150,7 @@ impl Draft {
         let route = self.push(id, NodeSpec::Route { key, arms: Vec::new(), default: None });
         let (mut keys, mut offsets, mut done) = (BTreeSet::new(), Vec::new(), Vec::new());
         for (index, (key, draft)) in arms.into_iter().enumerate() {
+            check_name(&key, &mut self.errors);
             if !keys.insert(key.clone()) {
                 self.error(BuildError::DuplicateBranch { node: id.to_owned(), branch: key.clone() });
             }

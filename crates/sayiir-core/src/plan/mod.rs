@@ -278,3 +278,6 @@ impl Plan {
         Place::start(self).path(self)
     }
 }
+
+#[cfg(test)]
+mod tests;

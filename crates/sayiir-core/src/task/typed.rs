@@ -24,6 +24,8 @@ pub(crate) struct Implementation {
     pub(crate) task: Arc<dyn ErasedTask>,
     /// The type that is all there is to know of the code; `None` for closures with captured values.
     identity: Option<TypeId>,
+    /// Whether a value of that type holds nothing, so that one is as good as another.
+    stateless: bool,
 }
 
 impl Implementation {
@@ -34,7 +36,7 @@ impl Implementation {
         C: Codec + DecodeValue<T::Input> + EncodeValue<T::Output>,
     {
         let task = TypedTask { id: Arc::from(id), codec, task: Arc::new(task) };
-        Self { task: Arc::new(task), identity: Some(TypeId::of::<T>()) }
+        Self { task: Arc::new(task), identity: Some(TypeId::of::<T>()), stateless: size_of::<T>() == 0 }
     }
 
     /// A closure.
@@ -43,9 +45,8 @@ impl Implementation {
         FnTask<F, I>: CoreTask,
         C: Codec + DecodeValue<<FnTask<F, I> as CoreTask>::Input> + EncodeValue<<FnTask<F, I> as CoreTask>::Output>,
     {
-        let captures = size_of::<F>() > 0;
-        let Self { task, identity } = Self::of_task(id, codec, task);
-        Self { task, identity: identity.filter(|_| !captures) }
+        let Self { task, identity, stateless } = Self::of_task(id, codec, task);
+        Self { task, identity: identity.filter(|_| stateless), stateless }
     }
 
     /// A join.
@@ -56,14 +57,20 @@ impl Implementation {
         O: 'static,
         C: Codec + EncodeValue<O>,
     {
-        let identity = (size_of::<F>() == 0).then(TypeId::of::<F>);
+        let stateless = size_of::<F>() == 0;
+        let identity = stateless.then(TypeId::of::<F>);
         let task = JoinTask { id: Arc::from(id), codec, function: Arc::new(function), output: PhantomData };
-        Self { task: Arc::new(task), identity }
+        Self { task: Arc::new(task), identity, stateless }
     }
 
-    /// Whether it is known that both are the same code.
+    /// Whether both are the same code, perhaps with different values in it.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.task, &other.task) || (self.identity.is_some() && self.identity == other.identity)
+    }
+
+    /// Whether one can run in place of the other.
+    pub(crate) fn is_interchangeable(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.task, &other.task) || (self.stateless && self.is_same(other))
     }
 }
 

@@ -44,6 +44,14 @@ impl Untyped {
 }
 
 /// A step that takes an `I` may stand here.
+///
+/// ```compile_fail
+/// # use std::sync::Arc;
+/// # use sayiir_core::prelude::*;
+/// WorkflowBuilder::new(WorkflowContext::new("wrong", Arc::new(JsonCodec), Arc::new(())))
+///     .then("number", |x: u32| async move { Ok(x) })
+///     .then("text", |x: String| async move { Ok(x) }); // a `u32` flows here
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a step that takes a `{I}` cannot stand here: the step before it gives `{Self}`",
     label = "takes a `{I}`",
@@ -54,11 +62,11 @@ pub trait FlowsInto<I> {}
 impl<T> FlowsInto<T> for Typed<T> {}
 impl<T> FlowsInto<T> for Untyped {}
 
+/// A builder's state with which a workflow of codec `C` may end.
 #[diagnostic::on_unimplemented(
     message = "a workflow cannot end with `{Self}` here",
     note = "the codec must decode its output; after a child workflow that ends with a signal, call `untyped()` first"
 )]
-/// A builder's state with which a workflow of codec `C` may end.
 pub trait FlowEnd<C> {
     /// What the workflow gives.
     type Output: 'static;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::code::Program;
+use super::code::{NodeNames, Program};
 use crate::plan::{Container, Node, NodeIx, NodeSpec, Plan};
 use crate::priority::Priority;
 use crate::task::{RetryPolicy, TaskMetadata};
@@ -96,16 +96,18 @@ pub struct NodeInfo {
 pub(super) fn of_program<C>(program: &Program<C>) -> Vec<NodeInfo> {
     let plan = &program.plan;
     let predecessors = predecessors(plan);
-    let shown = plan.iter().filter(|(_, node)| !is_loop_itself(plan, node));
-    let info = |((ix, node), predecessor): ((NodeIx, &Node), &Option<NodeIx>)| {
-        let mut info = NodeInfo::of(plan, node, *predecessor);
-        if let Some(code) = program.node(ix) {
-            info.display_name = info.display_name.or_else(|| code.names.display_name.clone());
-            info.description = info.description.or_else(|| code.names.description.clone());
+    let mut infos = Vec::with_capacity(plan.nodes().len());
+    for ((_, node), (code, predecessor)) in plan.iter().zip(program.nodes.iter().zip(predecessors)) {
+        if is_loop_itself(plan, node) {
+            continue;
         }
-        info
-    };
-    shown.map(|(ix, node)| info(((ix, node), predecessors.get(ix.index()).unwrap_or(&None)))).collect()
+        let NodeNames { display_name, description } = &code.names;
+        let mut info = NodeInfo::of(plan, node, predecessor);
+        info.display_name = info.display_name.or_else(|| display_name.clone());
+        info.description = info.description.or_else(|| description.clone());
+        infos.push(info);
+    }
+    infos
 }
 
 /// Whether the node is the only task of a loop and shares its path.

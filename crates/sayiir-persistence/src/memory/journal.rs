@@ -37,9 +37,9 @@ impl Journal {
         self.rows.get(self.places.get(branch)?.last()?.1)
     }
 
-    /// The row that first says this node gave an output.
+    /// The first row with this node's own output.
     pub(super) fn output_of(&self, node: &str) -> Option<&JournalRow> {
-        self.rows.iter().find(|row| &*row.node == node && row.output.is_some())
+        self.rows.iter().find(|row| row.kind.is_result() && &*row.node == node && row.output.is_some())
     }
 
     /// The value that a row holds: handed on, else output, else of the row it refers to.

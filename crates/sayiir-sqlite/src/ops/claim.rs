@@ -46,25 +46,36 @@ fn take(tx: &Tx, lease: LeaseId, until: Timestamp, due: &Due) -> Outcome<Option<
     row.map(|row| views::of_row(tx.look(), row)).transpose()
 }
 
-/// The first `limit` due branches in order of `run_at + (priority - 1) * ageing`: the first of each lane and priority, merged.
+/// What is due in one lane at one priority, earliest first.
+pub(crate) const DUE_IN_LANE: &str =
+    "SELECT run, branch, run_at FROM branch WHERE lane = ?1 AND priority = ?2 AND run_at <= ?3 ORDER BY run_at, run, branch LIMIT ?4";
+
+/// The first `limit` due branches in order of `run_at + (priority - 1) * ageing`: the first of each lane and priority,
+/// merged. Once `limit` are found, a lane is only asked for what comes before the last of them.
 fn due_by_rank(look: Look<'_>, lanes: &[i64], ageing: Duration, limit: usize) -> Outcome<Vec<Due>> {
-    let sql =
-        "SELECT run, branch, run_at FROM branch WHERE lane = ?1 AND priority = ?2 AND run_at <= ?3 ORDER BY run_at, run, branch LIMIT ?4";
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut due = Vec::new();
-    for lane in lanes {
-        for priority in PRIORITIES {
-            let later = ageing.saturating_mul(u32::from(priority - 1));
-            let arm = rows(look.conn, sql, (lane, priority, Col(look.now), most), |row| {
+    let mut due: Vec<Due> = Vec::new();
+    for priority in PRIORITIES {
+        let later = ageing.saturating_mul(u32::from(priority - 1));
+        for lane in lanes {
+            let full = due.last().filter(|_| due.len() >= limit).map(|last| last.rank);
+            let until = full.map_or(look.now, |rank| look.now.min(before(rank, later)));
+            let arm = rows(look.conn, DUE_IN_LANE, (lane, priority, Col(until), most), |row| {
                 let run_at: Timestamp = col(row, "run_at")?;
                 Ok(Due { rank: run_at + later, run_at, run: col(row, "run")?, branch: branch_id(row, "branch")? })
             })?;
-            due.extend(arm);
+            if !arm.is_empty() {
+                due.extend(arm);
+                due.sort_unstable();
+                due.truncate(limit);
+            }
         }
     }
-    due.sort_unstable();
-    due.truncate(limit);
     Ok(due)
+}
+
+fn before(at: Timestamp, duration: Duration) -> Timestamp {
+    Timestamp::from_micros(at.as_micros().saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
 }
 
 fn due_of_instance(look: Look<'_>, instance_id: &str, limit: usize) -> Outcome<Vec<Due>> {

@@ -9,6 +9,9 @@ use crate::ops::queries;
 use crate::rows::{Col, InstanceRow};
 use crate::tx::{Look, Tx, execute, first, next_number};
 
+/// Makes every free branch that awaits the event due; leased ones learn by the mail count. Looks at no other branch.
+pub(crate) const WAKE: &str = "UPDATE branch INDEXED BY branch_awaiting SET run_at = ?3 WHERE run = ?1 AND awaits = ?2 AND lease IS NULL";
+
 pub(crate) fn send(tx: &mut Tx, event: &NewEvent) -> Outcome<SendOutcome> {
     let NewEvent { instance_id, name, payload, key } = event;
     let known = InstanceRow::by_id(&tx.conn, instance_id)?;
@@ -26,8 +29,7 @@ pub(crate) fn send(tx: &mut Tx, event: &NewEvent) -> Outcome<SendOutcome> {
         execute(&tx.conn, "INSERT INTO event_key VALUES (?1, ?2)", (Col(run), key))?;
     }
     if known.is_some_and(|instance| instance.state() == Some(RunState::Running)) {
-        let sql = "UPDATE branch SET run_at = ?3 WHERE run = ?1 AND awaits = ?2 AND lease IS NULL";
-        tx.news.due |= execute(&tx.conn, sql, (Col(run), name, Col(tx.now)))? > 0;
+        tx.news.due |= execute(&tx.conn, WAKE, (Col(run), name, Col(tx.now)))? > 0;
         tx.news.instance(instance_id);
     }
     Ok(SendOutcome::Stored(seq))

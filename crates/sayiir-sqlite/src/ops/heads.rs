@@ -11,11 +11,13 @@ use crate::fault::Outcome;
 use crate::rows::{BranchRow, Col, col, head_columns};
 use crate::tx::{Look, Tx, execute, first, rows};
 
+/// An owner's plain step: one row of one table, and no index.
+pub(crate) const ADVANCE: &str = "UPDATE branch SET revision = revision + 1, node = ?5, phase = ?6, attempt = ?7, input_branch = ?8, \
+     input_revision = ?9, fork_revision = ?10, due_at = NULL, crashes = 0, moved_at = max(moved_at, ?11) \
+     WHERE run = ?1 AND branch = ?2 AND revision = ?3 AND lease = ?4 AND awaits IS NULL RETURNING moved_at";
+
 /// Moves the head of a branch whose owner keeps it, if it is as the owner saw it; says when, else `None`.
 pub(crate) fn advance(tx: &Tx, lease: LeaseId, transition: &Transition, head: &Head) -> Outcome<Option<Timestamp>> {
-    let sql = "UPDATE branch SET revision = revision + 1, node = ?5, phase = ?6, attempt = ?7, input_branch = ?8, input_revision = ?9, \
-               fork_revision = ?10, due_at = NULL, crashes = 0, moved_at = max(moved_at, ?11) \
-               WHERE run = ?1 AND branch = ?2 AND revision = ?3 AND lease = ?4 AND awaits IS NULL RETURNING moved_at";
     let Head { node, phase, attempt, input, fork_revision } = head;
     let params = rusqlite::params![
         Col(transition.run),
@@ -30,7 +32,7 @@ pub(crate) fn advance(tx: &Tx, lease: LeaseId, transition: &Transition, head: &H
         fork_revision,
         Col(tx.now)
     ];
-    first(&tx.conn, sql, params, |row| col(row, "moved_at"))
+    first(&tx.conn, ADVANCE, params, |row| col(row, "moved_at"))
 }
 
 /// All that is stored of a head but what only a claim or a join's count changes.

@@ -105,16 +105,20 @@ pub(crate) fn value(look: Look<'_>, run: RunNumber, of: &JournalRef) -> Outcome<
             Some(Held::Value(value)) => return Ok(value),
             // A row refers to an earlier one: this ends unless the store is corrupt.
             Some(Held::SameAs(next)) if next != of => of = next,
-            Some(Held::SameAs(_) | Held::Nothing) | None => return Err(missing(run, &of)),
+            Some(Held::SameAs(_) | Held::Nothing) | None => return Err(missing(look, run, &of.branch, Some(of.revision))),
         }
     }
 }
 
-fn missing(run: RunNumber, of: &JournalRef) -> Fault {
-    let JournalRef { branch, revision } = of;
-    Fault::corrupt(format!(
-        "the journal of run {run} lacks the value of branch {branch} at revision {revision}, which another row refers to"
-    ))
+/// A row that heads or rows refer to, but that is not there (or holds no value).
+fn missing(look: Look<'_>, run: RunNumber, branch: &BranchId, revision: Option<u64>) -> Fault {
+    let sql = "SELECT instance_id FROM instance WHERE run = ?1";
+    let instance = match first(look.conn, sql, [Col(run)], |row| row.get::<_, String>(0)) {
+        Ok(instance) => instance.unwrap_or_else(|| "(replaced or deleted)".to_owned()),
+        Err(fault) => return fault,
+    };
+    let row = revision.map_or_else(|| "any row".to_owned(), |revision| format!("the row at revision {revision}"));
+    Fault::corrupt(format!("the journal of instance {instance:?} (run {run}) lacks the value of {row} of branch {branch}"))
 }
 
 /// An error if nothing is known of the run (but something was asked).
@@ -138,7 +142,7 @@ pub(crate) fn branch_outputs(look: Look<'_>, run: RunNumber, branches: &[BranchI
     let last = |branch: &BranchId| match first(look.conn, sql, (Col(run), branch.as_str()), held)? {
         Some(Held::Value(value)) => Ok(value),
         Some(Held::SameAs(of)) => value(look, run, &of),
-        Some(Held::Nothing) | None => Err(Fault::corrupt(format!("the journal of run {run} lacks the output of branch {branch}"))),
+        Some(Held::Nothing) | None => Err(missing(look, run, branch, None)),
     };
     branches.iter().map(last).collect()
 }

@@ -74,8 +74,8 @@ pub(crate) fn served(look: Look<'_>, hashes: &[DefinitionHash], served: &[String
     let mut lanes = Vec::new();
     for hash in hashes {
         let found: Vec<(i64, String)> = rows(look.conn, sql, [hash.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let serves = |stored: &str| served.is_empty() || tags(stored).iter().all(|tag| served.contains(tag));
-        lanes.extend(found.into_iter().filter(|(_, stored)| serves(stored)).map(|(id, _)| id));
+        let is_served = |stored: &str| served.is_empty() || tags(stored).iter().all(|tag| served.contains(tag));
+        lanes.extend(found.into_iter().filter(|(_, stored)| is_served(stored)).map(|(id, _)| id));
     }
     lanes.sort_unstable();
     lanes.dedup();

@@ -78,7 +78,8 @@ fn waiting_events(look: Look<'_>, instance: &InstanceRow) -> Outcome<Vec<EventHe
 /// The given branches (all, if none is given) of a run, where they are leased to `lease`.
 pub(crate) fn load(look: Look<'_>, lease: LeaseId, run: RunNumber, branches: &[BranchId]) -> Outcome<Vec<BranchView>> {
     let held = if branches.is_empty() {
-        let sql = concat!("SELECT ", head_columns!(), " FROM branch WHERE lease = ?1 AND run = ?2 ORDER BY branch");
+        let sql =
+            concat!("SELECT ", head_columns!(), " FROM branch INDEXED BY branch_leased WHERE lease = ?1 AND run = ?2 ORDER BY branch");
         rows(look.conn, sql, (Col(lease), Col(run)), BranchRow::read)?
     } else {
         let found = branches.iter().map(|branch| BranchRow::find(look.conn, run, branch));

@@ -7,6 +7,21 @@ impl<C, Input, S, M, R: RegistryMode> WorkflowBuilder<C, Input, S, M, R> {
     /// Adds all steps of a child workflow, which takes what flows here and gives what flows on.
     ///
     /// Its nodes' paths start with its name, so parent and child may use the same ids.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// use sayiir_core::prelude::*;
+    ///
+    /// let context = |name| WorkflowContext::new(name, Arc::new(JsonCodec), Arc::new(()));
+    /// let vat = WorkflowBuilder::new(context("vat")).then("add", |net: u32| async move { Ok(net + net / 5) }).build()?;
+    /// let order = WorkflowBuilder::new(context("order"))
+    ///     .then("price", |quantity: u32| async move { Ok(quantity * 10) })
+    ///     .then_flow(vat)
+    ///     .then("text", |gross| async move { Ok(format!("{gross} EUR")) })
+    ///     .build()?;
+    /// assert!(order.plan().find("vat/add").is_some());
+    /// # Ok::<(), BuildErrors>(())
+    /// ```
     pub fn then_flow<I, ChildM, Out>(mut self, child: Workflow<C, I, ChildM, Out>) -> WorkflowBuilder<C, Input, Typed<Out>, M, R>
     where
         S: FlowsInto<I>,

@@ -76,7 +76,7 @@ impl<C, Input, S, M> WorkflowBuilder<C, Input, S, M> {
 }
 
 impl<C, Input, S, M, R> WorkflowBuilder<C, Input, S, M, R> {
-    /// Sets the workflow's version, which is part of the definition's identity.
+    /// Sets the workflow's version, which is part of the definition's identity. A branch, arm or body has none.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = version.into();
         self
@@ -149,7 +149,7 @@ impl<C, Input, S, M, R> WorkflowBuilder<C, Input, S, M, R> {
         Arc::clone(&self.context.codec)
     }
 
-    fn compile(self) -> Result<(Workflow<C, Input, M, S::Output>, R), BuildErrors>
+    fn compile(self) -> Result<Compiled<C, Input, M, S::Output, R>, BuildErrors>
     where
         S: FlowEnd<C>,
         R: RegistryMode,
@@ -159,6 +159,9 @@ impl<C, Input, S, M, R> WorkflowBuilder<C, Input, S, M, R> {
         Ok((Workflow { program: Arc::new(program), context, decode: S::decode, input: PhantomData }, registry))
     }
 }
+
+/// A compiled workflow, and the registry it was built with.
+type Compiled<C, Input, M, Out, R> = (Workflow<C, Input, M, Out>, R);
 
 impl<C, Input, S, M, R: RegistryMode> WorkflowBuilder<C, Input, S, M, R> {
     /// What can build steps inside of this builder's.

@@ -87,7 +87,7 @@ fn register<C>(program: &Program<C>, registry: &mut TaskRegistry) -> Vec<Option<
 }
 
 fn is_free(registry: &TaskRegistry, key: &str, implementation: &Implementation) -> bool {
-    registry.implementation(key).is_none_or(|registered| registered.is_same(implementation))
+    registry.implementation(key).is_none_or(|registered| registered.is_interchangeable(implementation))
 }
 
 /// The node's path, or the first `path#n` that is free.

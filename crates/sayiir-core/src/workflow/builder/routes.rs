@@ -216,7 +216,9 @@ impl<C, Input, S, M, R: RegistryMode, Out, Keys> RouteBuilder<C, Input, S, M, R,
         let Self { mut builder, seed: _, key, code, arms, default, keys, types: _ } = self;
         if let Some(keys) = keys {
             let arms: BTreeSet<&str> = arms.iter().map(|(key, _)| key.as_str()).collect();
-            check_coverage(&key.id, keys, &arms, default.is_some()).into_iter().for_each(|error| builder.steps.error(error));
+            for error in check_coverage(&key.id, keys, &arms, default.is_some()) {
+                builder.steps.error(error);
+            }
         }
         builder.steps.push_route(key, code, arms, default);
         builder.flows()
@@ -253,7 +255,9 @@ impl<C, Input, S, M, Out, Keys> RouteBuilder<C, Input, S, M, WithRegistry, Out, 
 
     fn registered(&self, ids: &[&str]) -> Steps<C> {
         let mut steps = self.seed.steps.empty();
-        ids.iter().for_each(|id| steps.push_task(self.seed.registry.step(id)));
+        for id in ids {
+            steps.push_task(self.seed.registry.step(id));
+        }
         steps
     }
 }

@@ -1,0 +1,221 @@
+//! Everything that can be wrong with a file, provoked for real: each is a clear error, and the store lives on.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test says what went wrong by panicking"
+)]
+
+mod common;
+
+use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::{PATIENCE, block_on, impatient, open, open_with, place, request};
+use rusqlite::Connection;
+use sayiir_persistence::{StartOutcome, Store, StoreError};
+use sayiir_sqlite::{SqliteBackend, SqliteOptions};
+
+fn is_fresh(outcome: &Result<StartOutcome, StoreError>) -> bool {
+    matches!(outcome, Ok(StartOutcome::Fresh { .. }))
+}
+
+#[track_caller]
+fn unavailable(error: &StoreError, word: &str) {
+    match error {
+        StoreError::Unavailable { reason, .. } => assert!(reason.contains(word), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_file_that_is_no_database_is_corrupt() {
+    let place = place();
+    let garbage = vec![b'x'; 8192];
+    fs::write(&place.file, &garbage).unwrap();
+    let error = open_with(&place.file, impatient()).unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
+    assert_eq!(fs::read(&place.file).unwrap(), garbage, "it was not touched");
+}
+
+#[test]
+fn a_truncated_file_is_corrupt() {
+    let place = place();
+    drop(open(&place.file));
+    let bytes = fs::read(&place.file).unwrap();
+    fs::write(&place.file, &bytes[..5000]).unwrap();
+    let error = open_with(&place.file, impatient()).unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let place = place();
+    drop(open(&place.file));
+    Connection::open(&place.file).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    match open_with(&place.file, impatient()).unwrap_err() {
+        StoreError::Schema { found, advice, .. } => {
+            assert!(found.contains("99"));
+            assert!(advice.contains("newer"));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_older_schema_that_cannot_be_migrated_is_refused() {
+    let place = place();
+    drop(open(&place.file));
+    Connection::open(&place.file).unwrap().pragma_update(None, "user_version", 0).unwrap();
+    let error = open_with(&place.file, impatient()).unwrap_err();
+    assert!(matches!(error, StoreError::Schema { .. }), "{error:?}");
+}
+
+#[test]
+fn another_programs_database_is_refused_and_left_alone() {
+    let place = place();
+    let foreign = Connection::open(&place.file).unwrap();
+    foreign.execute_batch("CREATE TABLE photos (id INTEGER)").unwrap();
+    let error = open_with(&place.file, impatient()).unwrap_err();
+    assert!(matches!(error, StoreError::Schema { .. }), "{error:?}");
+    let mode: String = foreign.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+    assert_eq!(mode, "delete");
+}
+
+#[test]
+fn a_schema_that_another_process_migrates_stops_this_one() {
+    let place = place();
+    let store = open(&place.file);
+    Connection::open(&place.file).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let error = block_on(store.start(request("a", 1, None))).unwrap_err();
+    assert!(matches!(error, StoreError::Schema { .. }), "{error:?}");
+}
+
+#[test]
+fn a_missing_directory_and_a_directory_are_told_apart() {
+    let place = place();
+    unavailable(&open_with(&place.dir.path().join("no/such.db"), impatient()).unwrap_err(), "does not exist");
+    let error = open_with(place.dir.path(), impatient()).unwrap_err();
+    assert!(matches!(error, StoreError::Misused { .. }), "{error:?}");
+    let error = block_on(SqliteBackend::open(":memory:")).unwrap_err();
+    assert!(matches!(error, StoreError::Misused { .. }), "{error:?}");
+}
+
+#[test]
+fn a_locked_file_is_unavailable_until_it_is_released() {
+    let place = place();
+    let store = open_with(&place.file, impatient()).unwrap();
+    let other = Connection::open(&place.file).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    unavailable(&block_on(store.start(request("a", 1, None))).unwrap_err(), "locked");
+    assert!(block_on(store.instance("a")).unwrap().is_none(), "reads do not wait for writes");
+    other.execute_batch("ROLLBACK").unwrap();
+    assert!(is_fresh(&block_on(store.start(request("a", 1, None)))));
+}
+
+#[test]
+fn an_exclusively_locked_file_cannot_be_opened() {
+    let place = place();
+    drop(open(&place.file));
+    let other = Connection::open(&place.file).unwrap();
+    other.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").unwrap();
+    unavailable(&open_with(&place.file, impatient()).unwrap_err(), "locked");
+}
+
+#[test]
+fn a_full_disk_refuses_one_request_and_not_its_neighbours() {
+    let place = place();
+    let store = open_with(&place.file, SqliteOptions::default().with_max_pages(80)).unwrap();
+    let other = Connection::open(&place.file).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // The writer waits for the lock with the first; the others become one batch.
+    let first = store.start(request("first", 1, None));
+    let before = store.start(request("before", 2, None));
+    let mut large = request("large", 3, None);
+    large.input = Bytes::from(vec![7; 1 << 20]);
+    let large = store.start(large);
+    let after = store.start(request("after", 4, None));
+    other.execute_batch("ROLLBACK").unwrap();
+    assert!(is_fresh(&block_on(first)));
+    assert!(is_fresh(&block_on(before)));
+    unavailable(&block_on(large).unwrap_err(), "full");
+    assert!(is_fresh(&block_on(after)));
+    assert!(block_on(store.instance("large")).unwrap().is_none());
+    assert_eq!(block_on(store.list(sayiir_persistence::InstanceFilter::default())).unwrap().len(), 3);
+}
+
+#[test]
+fn nothing_is_acknowledged_into_a_deleted_file() {
+    let place = place();
+    let store = open(&place.file);
+    assert!(is_fresh(&block_on(store.start(request("a", 1, None)))));
+    let kept = place.dir.path().join("kept.db");
+    fs::rename(&place.file, &kept).unwrap();
+    unavailable(&block_on(store.start(request("b", 1, None))).unwrap_err(), "gone");
+    unavailable(&block_on(store.instance("a")).unwrap_err(), "gone");
+    fs::write(&place.file, b"").unwrap();
+    unavailable(&block_on(store.start(request("c", 1, None))).unwrap_err(), "gone");
+    fs::rename(&kept, &place.file).unwrap();
+    assert!(is_fresh(&block_on(store.start(request("d", 1, None)))));
+}
+
+#[test]
+fn a_deleted_file_wakes_those_who_wait() {
+    let place = place();
+    let store = open(&place.file);
+    let listener = store.wakeups().listen_due();
+    fs::remove_file(&place.file).unwrap();
+    assert!(event_listener::Listener::wait_timeout(listener, PATIENCE).is_some());
+    unavailable(&block_on(store.start(request("b", 1, None))).unwrap_err(), "gone");
+}
+
+#[test]
+fn an_oversized_payload_is_refused_at_the_door() {
+    let store = block_on(SqliteBackend::in_memory()).unwrap();
+    let mut large = request("large", 3, None);
+    large.input = Bytes::from(vec![7; (4 << 20) + 1]);
+    match block_on(store.start(large)).unwrap_err() {
+        StoreError::Limit { what, .. } => assert!(what.contains("large"), "{what}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Permissions do not bind root, so the test runs itself as somebody else where it is root.
+#[test]
+fn a_file_or_directory_without_write_permission_is_read_only() {
+    let place = place();
+    drop(open(&place.file));
+    let child = std::env::current_exe().unwrap();
+    let copy = place.dir.path().join("child");
+    fs::copy(child, &copy).unwrap();
+    let permissions = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode;
+    fs::set_permissions(&place.file, permissions(0o444)).unwrap();
+    fs::set_permissions(place.dir.path(), permissions(0o555)).unwrap();
+    let is_root = fs::File::options().append(true).open(&place.file).is_ok();
+    let mut command = Command::new(&copy);
+    command.args(["--exact", "child_without_permissions", "--ignored"]).env("SAYIIR_TEST_FILE", &place.file);
+    if is_root {
+        command.uid(65534).gid(65534);
+    }
+    let output = command.output().unwrap();
+    fs::set_permissions(place.dir.path(), permissions(0o755)).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+}
+
+#[test]
+#[ignore = "run by another test, under another user"]
+fn child_without_permissions() {
+    let Ok(file) = std::env::var("SAYIIR_TEST_FILE") else { return };
+    let options = || SqliteOptions::default().with_busy_timeout(Duration::from_millis(100));
+    let error = open_with(file.as_ref(), options()).unwrap_err();
+    assert!(matches!(error, StoreError::ReadOnly { .. }), "{error:?}");
+    let new = std::path::Path::new(&file).with_file_name("new.db");
+    let error = open_with(&new, options()).unwrap_err();
+    assert!(matches!(error, StoreError::ReadOnly { .. }), "{error:?}");
+}

@@ -1,0 +1,18 @@
+//! The cases, by topic. Each takes a factory and makes its own fresh stores.
+
+pub mod atomicity;
+pub mod claims;
+pub mod control;
+pub mod events;
+pub mod fencing;
+pub mod fork_join;
+pub mod lifecycle;
+pub mod limits;
+pub mod queries;
+pub mod timers;
+
+use std::time::Duration;
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const MINUTE: Duration = Duration::from_mins(1);
+pub(crate) const HOUR: Duration = Duration::from_hours(1);

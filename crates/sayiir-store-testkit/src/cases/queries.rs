@@ -1,0 +1,238 @@
+//! What can be read: instances, journals, values, lists; and imports.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sayiir_core::TaskId;
+use sayiir_core::branch::{JournalRef, Phase};
+use sayiir_core::control::{SignalKind, SignalRequest};
+use sayiir_core::journal::EntryKind;
+use sayiir_core::snapshot::{ExecutionPosition, WorkflowSnapshot};
+use sayiir_core::transition::{Entry, Output, Transition};
+use sayiir_core::workflow::WorkflowStatus;
+use sayiir_persistence::{
+    BackendError, ControlAction, Definition, Import, ImportOutcome, ImportState, InstanceFilter, RunState, SignalStore, SnapshotStore,
+    StoreError,
+};
+
+use super::{HOUR, MINUTE, SECOND};
+use crate::bench::{advance, delay, end, fail, finish, fork, park, retry};
+use crate::{Bench, Factory, wait};
+
+pub fn an_instance_is_read_whole(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let lease = bench.lease();
+    assert_eq!(wait(bench.store.instance("i")).unwrap(), None);
+    let view = bench.start_held("i", lease);
+    bench.tick(SECOND);
+    bench.ok(lease, advance(&view, "1", "b"));
+    let record = bench.record("i");
+    assert_eq!((&*record.summary.definition.name, &*record.summary.definition.version), ("workflow", "1"));
+    assert_eq!((record.summary.created_at, record.summary.updated_at), (view.now, view.now), "a step writes no instance row");
+    assert_eq!((record.branches[0].lease, record.branches[0].revision, &*record.branches[0].head.node), (Some(lease), 2, "b"));
+    bench.ok(lease, finish(&bench.reload(lease, &view), "out"));
+    let record = bench.record("i");
+    assert_eq!((record.output.as_deref(), &record.input[..]), (Some(&b"out"[..]), &b"input"[..]));
+    assert_eq!((record.summary.updated_at, record.branches.len()), (record.now, 0));
+}
+
+pub fn the_journal_is_read_in_pages(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let lease = bench.lease();
+    let root = bench.start_held("i", lease);
+    bench.tick(SECOND);
+    bench.ok(lease, fork(&root, "f", 2, 2));
+    let mut ready = None;
+    for child in wait(bench.store.load(lease, root.run, vec![])).unwrap() {
+        bench.tick(SECOND);
+        ready = bench.ok(lease, end(&child, "x"));
+    }
+    bench.tick(SECOND);
+    bench.ok(lease, finish(&ready.unwrap(), "out"));
+    let all = bench.journal(root.run);
+    let kinds = [EntryKind::Started, EntryKind::Forked, EntryKind::TaskCompleted, EntryKind::TaskCompleted, EntryKind::TaskCompleted];
+    assert_eq!(all.iter().map(|row| row.kind).collect::<Vec<_>>(), kinds, "a cause comes before its effect");
+    assert!(all.iter().skip(1).all(|row| row.lease == Some(lease)) && all.is_sorted_by_key(|row| row.at));
+    for limit in 1..6 {
+        let (mut paged, mut after) = (Vec::new(), None);
+        loop {
+            let page = wait(bench.store.journal(root.run, after, limit)).unwrap();
+            assert!(page.len() <= limit);
+            let Some(last) = page.last() else { break };
+            after = Some((last.at, JournalRef { branch: last.branch.clone(), revision: last.revision }));
+            paged.extend(page);
+        }
+        assert_eq!(paged, all, "in pages of {limit}");
+    }
+}
+
+pub fn values_are_found_through_references(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let lease = bench.lease();
+    let view = bench.start_held("i", lease);
+    let step = advance(&view, "", "b");
+    let output = Output::Wrapped { own: Bytes::from_static(b"own"), handed_on: Bytes::from_static(b"handed on") };
+    bench.ok(lease, Transition { entry: step.entry.clone().map(|entry| Entry { output, ..entry }), ..step });
+    let wrapped = JournalRef { branch: view.branch.clone(), revision: 2 };
+    let view = bench.reload(lease, &view);
+    assert_eq!(&view.input[..], b"handed on", "what the next node gets");
+    let step = advance(&view, "", "c");
+    let output = Output::SameAs(wrapped.clone());
+    bench.ok(lease, Transition { entry: step.entry.clone().map(|entry| Entry { output, ..entry }), ..step });
+    let same = JournalRef { branch: view.branch.clone(), revision: 3 };
+    let read = |rows: Vec<JournalRef>| wait(bench.store.read_values(view.run, rows));
+    let values = read(vec![same, JournalRef::instance_input(), wrapped]).unwrap();
+    assert_eq!(values, ["handed on", "input", "handed on"]);
+    let lost = read(vec![JournalRef { branch: view.branch.clone(), revision: 99 }]);
+    assert!(matches!(lost, Err(StoreError::Corrupt { reason, .. }) if reason.contains("\"i\"")));
+    let row = &bench.journal(view.run)[1];
+    assert_eq!((row.output.as_deref(), row.handed_on.as_deref()), (Some(&b"own"[..]), Some(&b"handed on"[..])));
+}
+
+pub fn instances_are_listed_in_pages(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let lease = bench.lease();
+    for id in ["c", "a", "e", "b", "d"] {
+        bench.start(id);
+    }
+    bench.send("mail only", "go", "p");
+    bench.apply("b", ControlAction::Pause);
+    bench.apply("d", ControlAction::Cancel);
+    bench.ok(lease, fail(&bench.start_held("f", lease), "broken"));
+    let list = |filter: InstanceFilter| -> String {
+        wait(bench.store.list(filter)).unwrap().iter().map(|summary| summary.instance_id.to_string()).collect()
+    };
+    let all = InstanceFilter::default;
+    assert_eq!(list(all()), "abcdef");
+    assert_eq!(list(InstanceFilter { after: Some(Arc::from("b")), limit: Some(2), ..all() }), "cd");
+    assert_eq!(list(InstanceFilter { states: vec![RunState::Paused, RunState::Failed], ..all() }), "bf");
+    assert_eq!(list(InstanceFilter { states: vec![RunState::Running], limit: Some(2), ..all() }), "ac");
+    assert_eq!(list(InstanceFilter { workflow: Some("workflow".into()), after: Some(Arc::from("e")), ..all() }), "f");
+    assert_eq!(list(InstanceFilter { workflow: Some("other".into()), ..all() }), "");
+    let statuses: Vec<_> = wait(bench.store.list(all())).unwrap().into_iter().map(|summary| summary.status.as_str()).collect();
+    assert_eq!(statuses, ["in_progress", "paused", "in_progress", "cancelled", "in_progress", "failed"]);
+}
+
+pub fn the_status_of_several_branches(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let lease = bench.lease();
+    let root = bench.start_held("i", lease);
+    bench.ok(lease, fork(&root, "f", 4, 4));
+    let views = wait(bench.store.load(lease, root.run, vec![])).unwrap();
+    assert_eq!(bench.status("i"), WorkflowStatus::InProgress, "leased");
+    bench.ok(lease, park(&views[0], "z", "zig", None));
+    bench.ok(lease, park(&views[1], "a", "zag", Some(MINUTE)));
+    bench.ok(lease, delay(&views[2], "d", HOUR));
+    assert_eq!(bench.status("i"), WorkflowStatus::InProgress, "one is still leased");
+    bench.ok(lease, retry(&views[3], SECOND));
+    assert_eq!(bench.status("i"), WorkflowStatus::InProgress, "a backoff is progress");
+    bench.tick(SECOND);
+    let last = bench.claim_one(lease);
+    bench.ok(lease, delay(&last, "e", MINUTE));
+    let now = bench.record("i").now;
+    assert_eq!(bench.status("i"), WorkflowStatus::Waiting { wake_at: (now + MINUTE).into(), delay_id: "e".into() });
+    bench.tick(MINUTE.saturating_sub(SECOND));
+    assert_eq!(bench.status("i"), WorkflowStatus::InProgress, "a wait that is over is ready");
+    for view in bench.claim(lease) {
+        bench.ok(lease, end(&view, "x"));
+    }
+    bench.tick(HOUR);
+    for view in bench.claim(lease) {
+        bench.ok(lease, end(&view, "x"));
+    }
+    let status = WorkflowStatus::AwaitingSignal { signal_id: "z".into(), signal_name: "zig".into(), wake_at: None };
+    assert_eq!(bench.status("i"), status);
+    bench.send("i", "zig", "p");
+    assert_eq!(bench.status("i"), WorkflowStatus::InProgress, "its event is there");
+}
+
+pub fn an_instance_is_deleted_with_all_it_has(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let run = bench.start("i");
+    bench.send("i", "go", "p");
+    assert!(wait(bench.store.delete("i")).unwrap());
+    assert!(!wait(bench.store.delete("i")).unwrap());
+    assert_eq!((wait(bench.store.instance("i")).unwrap(), bench.journal(run)), (None, vec![]));
+    assert_eq!((wait(bench.store.take_event("i", "go")).unwrap(), bench.claim(bench.lease())), (None, vec![]));
+    assert_eq!(wait(bench.store.list(InstanceFilter::default())).unwrap(), []);
+}
+
+fn import(id: &str, results: &[(&str, &str)], state: ImportState) -> Import {
+    let results = results.iter().map(|(node, output)| (Arc::from(*node), Bytes::from((*output).to_owned()))).collect();
+    let hash = sayiir_core::DefinitionHash::from("workflow");
+    Import {
+        instance_id: Arc::from(id),
+        definition: Definition { hash, name: Arc::from(""), version: Arc::from("") },
+        input: Bytes::from_static(b"input"),
+        results,
+        state,
+        first_node: Arc::from("first"),
+        placement: sayiir_core::branch::Placement::default(),
+    }
+}
+
+fn at(node: &str) -> ImportState {
+    ImportState::Running { node: Arc::from(node), phase: Phase::At, awaits: None, due_at: None, paused: None }
+}
+
+pub fn a_snapshot_is_imported(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let lease = bench.lease();
+    let put = |import: Import| wait(bench.store.import(import)).unwrap();
+    assert_eq!(put(import("i", &[("a", "1"), ("b", "2")], at("c"))), ImportOutcome::Imported);
+    let view = bench.claim_one(lease);
+    assert_eq!((&*view.head.node, view.head.phase, &view.input[..]), ("c", Phase::At, &b"2"[..]));
+    assert_eq!(put(import("i", &[], at("d"))), ImportOutcome::Leased);
+    bench.tick(MINUTE);
+    assert_eq!(put(import("i", &[("a", "1"), ("b", "2"), ("c", "3")], at("d"))), ImportOutcome::Imported);
+    bench.refused(lease, advance(&view, "3", "d"), sayiir_persistence::Refusal::LeaseLost);
+    let results = bench.kinds(view.run).into_iter().filter(|kind| *kind == EntryKind::TaskCompleted).count();
+    assert_eq!(results, 3, "each result is journaled once");
+    assert_eq!(bench.claim_one(lease).revision, view.revision + 3);
+    bench.tick(MINUTE);
+    assert_eq!(put(import("i", &[], ImportState::Completed(Bytes::from_static(b"out")))), ImportOutcome::Imported);
+    assert_eq!((bench.status("i"), bench.record("i").output.as_deref()), (WorkflowStatus::Completed, Some(&b"out"[..])));
+    assert_eq!(put(import("i", &[], at("a"))), ImportOutcome::Finished(WorkflowStatus::Completed));
+    let other = Definition { hash: "other".into(), ..import("i", &[], at("a")).definition };
+    assert!(matches!(put(Import { definition: other, ..import("i", &[], at("a")) }), ImportOutcome::DefinitionMismatch { .. }));
+    put(import("failed", &[], ImportState::Failed("broken".into())));
+    put(import("cancelled", &[], ImportState::Cancelled(SignalRequest::new(Some("why".into()), None))));
+    assert_eq!(bench.status("failed"), WorkflowStatus::Failed("broken".into()));
+    assert_eq!(bench.status("cancelled"), WorkflowStatus::Cancelled { reason: Some("why".into()), cancelled_by: None });
+    assert_eq!(bench.claim(lease), []);
+}
+
+pub fn signals_and_snapshots_work_over_the_store(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let store = &bench.store;
+    assert!(store.transactional().is_some());
+    assert!(matches!(wait(store.load_snapshot("i")), Err(BackendError::NotFound(_))));
+    let mut snapshot = WorkflowSnapshot::with_initial_input("i", "workflow", Bytes::from_static(b"in"));
+    snapshot.update_position(ExecutionPosition::AtTask { task_id: TaskId::from("b") });
+    snapshot.mark_task_completed(TaskId::from("a"), Bytes::from_static(b"1"));
+    wait(store.save_snapshot(&mut snapshot)).unwrap();
+    wait(store.save_snapshot(&mut snapshot)).unwrap();
+    assert_eq!(wait(store.load_snapshot("i")).unwrap().state, snapshot.state);
+    wait(store.save_task_result("i", &TaskId::from("b"), Bytes::from_static(b"2"))).unwrap();
+    assert_eq!(wait(store.load_snapshot("i")).unwrap().get_last_task_output().as_deref(), Some(&b"2"[..]));
+    assert_eq!(wait(store.list_snapshots()).unwrap(), ["i"]);
+    let request = SignalRequest::new(Some("why".into()), Some("who".into()));
+    wait(store.store_signal("i", SignalKind::Pause, request.clone())).unwrap();
+    assert_eq!(wait(store.get_signal("i", SignalKind::Pause)).unwrap().unwrap().reason, request.reason);
+    assert!(wait(store.check_and_pause("i")).unwrap() && !wait(store.check_and_pause("i")).unwrap());
+    assert_eq!(wait(store.get_signal("i", SignalKind::Pause)).unwrap(), None, "a checked request is forgotten");
+    let paused = wait(store.load_snapshot("i")).unwrap().state;
+    assert_eq!(paused.pause_details(), Some((request.reason.clone(), request.requested_by.clone())));
+    assert!(wait(SignalStore::unpause(store, "i")).unwrap().state.is_in_progress());
+    wait(SignalStore::send_event(store, "i", "go", Bytes::from_static(b"p"))).unwrap();
+    assert_eq!(wait(store.consume_event("i", "go")).unwrap().as_deref(), Some(&b"p"[..]));
+    assert!(!wait(store.check_and_cancel("i", None)).unwrap());
+    wait(store.store_signal("i", SignalKind::Pause, request.clone())).unwrap();
+    wait(store.store_signal("i", SignalKind::Cancel, request.clone())).unwrap();
+    assert!(!wait(store.check_and_pause("i")).unwrap(), "cancel beats pause");
+    assert!(wait(store.check_and_cancel("i", None)).unwrap());
+    assert_eq!(wait(store.load_snapshot("i")).unwrap().state.cancellation_details(), Some((request.reason, request.requested_by)));
+    assert!(matches!(wait(store.store_signal("i", SignalKind::Pause, SignalRequest::default())), Err(BackendError::CannotPause(_))));
+    wait(store.delete_snapshot("i")).unwrap();
+    assert!(matches!(wait(store.delete_snapshot("i")), Err(BackendError::NotFound(_))));
+}

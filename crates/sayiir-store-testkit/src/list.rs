@@ -1,0 +1,178 @@
+//! The list of all cases, once: for [`run_all`] and for the tests that [`conformance!`](crate::conformance) makes.
+
+use crate::bench::Factory;
+
+/// One case of the suite.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// What it is about.
+    pub topic: &'static str,
+    /// What it asserts.
+    pub name: &'static str,
+    /// Runs it; panics if the store does not do as it should.
+    pub run: fn(Factory<'_>),
+}
+
+/// Hands the list of cases to another macro of this crate.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! for_each_case {
+    ($callback:ident [$($arguments:tt)*]) => {
+        $crate::$callback! { [$($arguments)*]
+            atomicity {
+                a_start_is_stored_whole
+                a_refused_transition_writes_nothing
+                a_batch_answers_each_by_itself
+                a_misused_batch_writes_nothing
+                a_write_whose_reply_was_lost_is_found_accepted
+                every_kind_of_write_is_found_accepted
+                crashes_at_every_write_lose_and_repeat_nothing
+            }
+            fencing {
+                a_claim_moves_the_revision
+                a_renewal_keeps_the_revision
+                a_lost_lease_is_refused
+                a_replaced_run_is_refused
+                a_deleted_run_is_refused
+                an_ended_run_is_refused
+                a_stale_revision_is_refused
+                run_and_lease_numbers_are_never_used_again
+            }
+            claims {
+                only_what_is_due_is_taken
+                nobody_takes_what_another_holds
+                an_expired_lease_is_taken_and_counted
+                priorities_are_kept_and_waiting_raises
+                tags_and_definitions_are_respected
+                the_limit_is_kept
+                one_instance_can_be_claimed_alone
+                a_dead_process_is_taken_over_at_once
+                sessions_are_listed_while_they_hold_leases
+                the_next_due_time_is_known
+                renewal_says_what_is_held
+                load_shows_only_what_is_held
+                threads_share_the_work_without_overlap
+            }
+            timers {
+                a_delay_is_due_at_its_end
+                a_retry_waits_its_backoff
+                a_branch_handed_back_keeps_its_time
+                a_stored_time_survives_a_takeover
+                going_on_clears_the_time
+            }
+            events {
+                events_may_come_before_the_instance
+                an_event_wakes_everyone_who_waits
+                parking_is_refused_if_mail_came
+                a_timeout_is_refused_if_mail_came
+                an_event_is_used_once
+                events_are_kept_in_order_by_name
+                a_key_is_remembered_after_its_event_was_used
+                a_finished_instance_takes_no_events
+                an_event_for_a_leased_waiter_is_not_lost
+                a_waiter_handed_back_still_hears
+                an_event_can_be_taken_out
+                concurrent_senders_lose_nothing
+            }
+            control {
+                a_pause_holds_what_is_free
+                a_pause_moves_what_is_leased
+                an_unpause_moves_what_is_leased
+                an_unpause_derives_every_time_again
+                an_event_during_a_pause_wakes_after_it
+                a_paused_owner_may_store_and_finish
+                a_cancel_ends_every_position
+                a_cancel_ends_a_paused_run
+                a_finished_run_refuses_control
+                control_that_changes_nothing_says_so
+                a_recorded_request_reaches_free_and_leased_branches
+                a_recorded_cancel_reaches_a_paused_run
+                a_cleared_request_is_forgotten
+                control_is_journaled
+            }
+            fork_join {
+                a_fork_makes_its_children
+                the_last_child_readies_its_parent_for_its_owner
+                children_in_one_batch_are_all_counted
+                children_of_many_owners_are_counted_once
+                a_join_under_a_pause_is_held
+                children_of_a_second_fork_have_new_ids
+                nested_forks_count_their_own
+                a_failure_holds_every_branch
+                a_fork_in_a_cancelled_run_is_refused
+                outputs_of_ended_branches_are_read_in_order
+            }
+            lifecycle {
+                a_start_asked_again_is_the_same_run
+                a_mismatch_comes_before_any_policy
+                fail_refuses_what_is_known
+                use_existing_tells_status_and_output
+                terminate_existing_leaves_nothing_of_the_old_run
+                one_of_many_concurrent_starts_is_fresh
+                concurrent_terminations_leave_one_run
+                prepare_run_keeps_its_contract
+                prepare_run_asks_again_after_a_lost_reply
+            }
+            limits {
+                large_payloads_are_refused_and_nothing_is_written
+                bad_names_are_refused
+            }
+            queries {
+                an_instance_is_read_whole
+                the_journal_is_read_in_pages
+                values_are_found_through_references
+                instances_are_listed_in_pages
+                the_status_of_several_branches
+                an_instance_is_deleted_with_all_it_has
+                a_snapshot_is_imported
+                signals_and_snapshots_work_over_the_store
+            }
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! case_list {
+    ([] $($topic:ident { $($name:ident)* })*) => {
+        /// Every case.
+        pub const CASES: &[Case] = &[
+            $($(Case { topic: stringify!($topic), name: stringify!($name), run: |make| $crate::cases::$topic::$name(make) },)*)*
+        ];
+    };
+}
+
+for_each_case! { case_list [] }
+
+/// Makes a test of each case.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! case_tests {
+    ([$make:expr] $($topic:ident { $($name:ident)* })*) => {
+        $(mod $topic {
+            use super::*;
+            $(#[test]
+            fn $name() {
+                let make: $crate::Factory<'_> = &$make;
+                $crate::cases::$topic::$name(make);
+            })*
+        })*
+    };
+}
+
+/// Makes a test of each case of the suite, in a module by topic. The argument is a function or closure from
+/// `Arc<TestClock>` to `Arc<dyn Store>`, which makes a fresh store.
+#[macro_export]
+macro_rules! conformance {
+    ($make:expr) => {
+        $crate::for_each_case! { case_tests [$make] }
+    };
+}
+
+/// Runs every case, each on fresh stores.
+pub fn run_all(make: Factory<'_>) {
+    for case in CASES {
+        println!("{}: {}", case.topic, case.name);
+        (case.run)(make);
+    }
+}

@@ -1,15 +1,15 @@
 //! `cargo xtask crash`: kills the demo with `kill -9` at random moments, lets it finish, and compares with a run that nobody disturbed.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use clap::Args;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Serialize;
 
-use crate::{random::Random, shell};
+use crate::demo::{Demo, Outcome, scratch};
+use crate::random::Random;
 
 /// Kills the demo at random moments, and checks that nothing is lost, repeated or wrong afterwards.
 #[derive(Args)]
@@ -25,11 +25,11 @@ pub(crate) struct CrashArgs {
     json: bool,
 }
 
+/// How many rounds CI runs.
+const CI_ROUNDS: u32 = 10;
+
 /// A round kills this many processes at most, then lets one finish.
 const MOST_KILLS: u64 = 3;
-
-/// A demo that takes this much longer than the undisturbed one is stuck.
-const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What all rounds found; all but the first two are zero if the promises hold.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -43,16 +43,6 @@ struct Findings {
     repeated: u64,
     /// Rounds whose report, or number of steps, differs from the undisturbed run's.
     report_mismatches: u32,
-}
-
-/// What the demo prints with `--json`, as far as it matters here.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-struct Outcome {
-    instances: u64,
-    completed: u64,
-    steps: u64,
-    repeated_steps: u64,
-    report: Value,
 }
 
 impl Findings {
@@ -71,12 +61,16 @@ impl Findings {
     }
 }
 
+/// Runs the rounds of CI.
+pub(crate) fn check() -> anyhow::Result<()> {
+    run(&CrashArgs { rounds: CI_ROUNDS, seed: None, json: false })
+}
+
 /// Runs all rounds; an error if a promise was broken.
 pub(crate) fn run(args: &CrashArgs) -> anyhow::Result<()> {
     let seed = args.seed.unwrap_or_else(Random::fresh_seed);
     eprintln!("crash: {} rounds, --seed {seed}", args.rounds);
-    let folder = std::env::temp_dir().join(format!("sayiir-crash-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).with_context(|| format!("could not make {}", folder.display()))?;
+    let folder = scratch("crash")?;
     let kept = || format!("--seed {seed}; the stores and logs are kept in {}", folder.display());
 
     let findings = rounds(args.rounds, &mut Random::new(seed), &folder).with_context(kept)?;
@@ -90,9 +84,9 @@ pub(crate) fn run(args: &CrashArgs) -> anyhow::Result<()> {
 }
 
 fn rounds(rounds: u32, random: &mut Random, folder: &Path) -> anyhow::Result<Findings> {
-    let demo = build()?;
+    let demo = Demo::build()?;
     let started = Instant::now();
-    let undisturbed = finish(&demo, &store_in(&folder.join("undisturbed"))?)?;
+    let undisturbed = demo.finish(&store_in(&folder.join("undisturbed"))?)?;
     let length = started.elapsed();
     let Outcome { instances, completed, .. } = undisturbed;
     ensure!(completed == instances, "the undisturbed demo completed only {completed} of {instances} instances");
@@ -102,7 +96,7 @@ fn rounds(rounds: u32, random: &mut Random, folder: &Path) -> anyhow::Result<Fin
         let own = folder.join(format!("round-{round}"));
         let store = store_in(&own)?;
         let kills = disturb(&demo, &store, random, length).with_context(|| format!("round {round}"))?;
-        let outcome = finish(&demo, &store).with_context(|| format!("round {round}"))?;
+        let outcome = demo.finish(&store).with_context(|| format!("round {round}"))?;
         findings.add(&undisturbed, &outcome, kills);
         eprintln!("round {round}: {kills} killed, {} completed, {} repeated", outcome.completed, outcome.repeated_steps);
         if findings.is_clean() {
@@ -118,21 +112,11 @@ fn store_in(folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(folder.join("demo.db"))
 }
 
-/// Builds the demo and says where it is.
-fn build() -> anyhow::Result<PathBuf> {
-    let mut command = shell::cargo();
-    command.args(["build", "--release", "--bin", "sayiir", "--message-format", "json-render-diagnostics"]);
-    let messages = shell::output(&mut command)?;
-    let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let made = artifacts.filter_map(|artifact| artifact.get("executable")?.as_str().map(PathBuf::from)).next_back();
-    made.context("cargo built no executable named sayiir")
-}
-
 /// Starts the demo up to [`MOST_KILLS`] times, and kills it each time at a random moment. Returns how many were still at work.
-fn disturb(demo: &Path, store: &Path, random: &mut Random, length: Duration) -> anyhow::Result<u32> {
+fn disturb(demo: &Demo, store: &Path, random: &mut Random, length: Duration) -> anyhow::Result<u32> {
     let mut kills = 0;
     for _ in 0..=random.below(MOST_KILLS) {
-        let mut child = start(demo, store, Stdio::null())?;
+        let mut child = demo.start(store, &[], Stdio::null())?;
         std::thread::sleep(length.mul_f64(random.fraction()));
         kills += u32::from(child.try_wait()?.is_none());
         child.kill().context("could not kill the demo")?;
@@ -141,39 +125,10 @@ fn disturb(demo: &Path, store: &Path, random: &mut Random, length: Duration) -> 
     Ok(kills)
 }
 
-/// Lets the demo come to its end.
-fn finish(demo: &Path, store: &Path) -> anyhow::Result<Outcome> {
-    let printed = store.with_extension("json");
-    let mut child = start(demo, store, std::fs::File::create(&printed)?.into())?;
-    let started = Instant::now();
-    while child.try_wait()?.is_none() {
-        if started.elapsed() > PATIENCE {
-            child.kill()?;
-            child.wait()?;
-            bail!("the demo on {} is stuck: not done after {} s", store.display(), PATIENCE.as_secs());
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let text = std::fs::read_to_string(&printed)?;
-    serde_json::from_str(&text)
-        .with_context(|| format!("the demo printed {text:?}, its messages are in {}", store.with_extension("log").display()))
-}
-
-fn start(demo: &Path, store: &Path, stdout: Stdio) -> anyhow::Result<Child> {
-    let mut command = Command::new(demo);
-    command.args(["demo", "--json", "--store"]).arg(store);
-    let log = std::fs::File::options().create(true).append(true).open(store.with_extension("log"))?;
-    command.stdin(Stdio::null()).stdout(stdout).stderr(log);
-    command.spawn().with_context(|| format!("could not start {}", demo.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn outcome(completed: u64, steps: u64, repeated_steps: u64, report: &str) -> Outcome {
-        Outcome { instances: 329, completed, steps, repeated_steps, report: Value::from(report) }
-    }
+    use crate::demo::outcome;
 
     #[test]
     fn a_round_like_the_undisturbed_one_is_clean() {

@@ -4,6 +4,7 @@ mod arrows;
 mod check;
 mod ci;
 mod crash;
+mod demo;
 mod random;
 mod shell;
 mod wasm;

@@ -111,7 +111,10 @@ impl Drive {
     fn check_origin(&self, wanted: &Wanted, record: &InstanceRecord) -> anyhow::Result<()> {
         const ADVICE: &str = "begin anew with --fresh, or take another file with --store";
         let id = &wanted.id;
-        ensure!(record.summary.definition.hash == *self.flow.definition_hash(), "{id} in the store is of another demo's workflow: {ADVICE}");
+        ensure!(
+            record.summary.definition.hash == *self.flow.definition_hash(),
+            "{id} in the store is of another demo's workflow: {ADVICE}"
+        );
         ensure!(record.input == self.flow.encode_input(&wanted.delivery)?, "{id} in the store was started with another input: {ADVICE}");
         Ok(())
     }
@@ -122,8 +125,10 @@ impl Drive {
         let progress = Progress::start(self.instances() as u64, (self.instances() - unfinished.len()) as u64);
 
         stream::iter(unfinished).map(|wanted| self.start(wanted)).buffer_unordered(IN_FLIGHT).try_collect::<()>().await?;
-        let ends = stream::iter(unfinished).map(|wanted| self.client.wait(&wanted.id, None)).buffer_unordered(IN_FLIGHT);
-        ends.try_for_each(|_| async { Ok(progress.advance()) }).await?;
+        let mut ends = stream::iter(unfinished).map(|wanted| self.client.wait(&wanted.id, None)).buffer_unordered(IN_FLIGHT);
+        while ends.try_next().await?.is_some() {
+            progress.advance();
+        }
 
         progress.finish();
         worker.shutdown();
@@ -168,10 +173,10 @@ impl Drive {
             sayiir::Outcome { status, output: _ } => Err((id.clone(), status.as_str().to_owned())),
         };
         let rows = self.client.history(id).await?;
-        Ok((outcome, rows.into_iter().filter(|row| is_step(row.kind)).map(|row| step(id, row)).collect()))
+        Ok((outcome, rows.iter().filter(|row| is_step(row.kind)).map(|row| step(id, row)).collect()))
     }
 }
 
-fn step(id: &str, row: JournalRow) -> StoredStep {
+fn step(id: &str, row: &JournalRow) -> StoredStep {
     StoredStep { instance: id.to_owned(), run: row.run.0, node: row.node.to_string(), attempt: row.attempt, at: row.at.as_micros() }
 }

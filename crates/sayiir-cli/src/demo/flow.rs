@@ -37,10 +37,20 @@ pub(crate) fn flow(log: &Arc<RunLog>) -> Result<Flow, BuildErrors> {
         .fork()
         .branch("index", noted(log, |sorted: BranchEnvelope<Sorted>| Ok(digest::index(&sorted.result.webhook))))
         .branch("summarise", noted(log, |sorted: BranchEnvelope<Sorted>| Ok(values::summarise(&sorted.result))))
-        .join("combine", noted(log, |branches: BranchOutputs<JsonCodec>| {
-            Ok(values::combine(branches.get_by_id("index")?, branches.get_by_id("summarise")?))
-        }))
-        .loop_task("pages", noted(log, turn_page), MOST_PAGES)
+        .join(
+            "combine",
+            noted(log, |branches: BranchOutputs<JsonCodec>| {
+                Ok(values::combine(branches.get_by_id("index")?, branches.get_by_id("summarise")?))
+            }),
+        )
+        .loop_task(
+            "pages",
+            noted(log, |digest: Digest| {
+                let (digest, last) = values::turn_page(digest);
+                Ok(if last { LoopResult::Done(digest) } else { LoopResult::Again(digest) })
+            }),
+            MOST_PAGES,
+        )
         .then("hand-over", noted(log, hand_over))
         .with_metadata(TaskMetadata { retries: Some(soon()), ..TaskMetadata::default() })
         .delay("pause", PAUSE)
@@ -52,10 +62,13 @@ pub(crate) fn flow(log: &Arc<RunLog>) -> Result<Flow, BuildErrors> {
             arm.fork()
                 .branch("digest", noted(log, |digest: Digest| Ok(digest)))
                 .branch_flow("approval", |branch| branch.wait_for_signal("wait", APPROVAL, None))
-                .join("conclude-approved", noted(log, |branches: BranchOutputs<JsonCodec>| {
-                    let approval: Approval = branches.get_by_id("approval")?;
-                    Ok(values::conclude(branches.get_by_id("digest")?, Some(approval)))
-                }))
+                .join(
+                    "conclude-approved",
+                    noted(log, |branches: BranchOutputs<JsonCodec>| {
+                        let approval: Approval = branches.get_by_id("approval")?;
+                        Ok(values::conclude(branches.get_by_id("digest")?, Some(approval)))
+                    }),
+                )
         })
         .branch("conclude", |arm| arm.then("conclude", noted(log, |digest| Ok(values::conclude(digest, None)))))
         .done()
@@ -74,11 +87,6 @@ where
 fn note(log: &RunLog) -> Result<(), BoxError> {
     let context = get_task_context().ok_or("a task runs without its context")?;
     Ok(log.note(&context.instance_id, context.run.0, &context.node_path, context.attempt)?)
-}
-
-fn turn_page(digest: Digest) -> Result<LoopResult<Digest>, BoxError> {
-    let (digest, last) = values::turn_page(digest);
-    Ok(if last { LoopResult::Done(digest) } else { LoopResult::Again(digest) })
 }
 
 fn hand_over(digest: Digest) -> Result<Digest, BoxError> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use sayiir_persistence::StoreError;
 
@@ -99,6 +100,8 @@ fn prepare_writer(conn: &mut Connection, options: &SqliteOptions, on_disk: bool)
 
 fn tune(conn: &Connection) -> Outcome<()> {
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Otherwise SQLite prepares some statements anew each time a parameter changes, to look whether a better plan fits its value.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "cache_size", -16_384)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "trusted_schema", "OFF")?;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 
-use crate::{check, shell};
+use crate::{check, crash, demo, shell};
 
 type Step = (&'static str, fn() -> anyhow::Result<()>);
 
@@ -17,6 +17,8 @@ const STEPS: &[Step] = &[
     ("licences and sources", deny),
     ("tests", tests),
     ("docs", docs),
+    ("demo", demo::check),
+    ("crashes", crash::check),
 ];
 
 /// Runs every step, and stops at the first that fails.

@@ -3,6 +3,9 @@
 mod arrows;
 mod check;
 mod ci;
+mod crash;
+mod demo;
+mod random;
 mod shell;
 mod wasm;
 
@@ -22,6 +25,8 @@ struct Cli {
 enum Verb {
     /// Check the allowed arrows between crates, and that the portable crates build for wasm32
     Check,
+    /// Kill the demo at random moments, and check that nothing is lost, repeated or wrong
+    Crash(crash::CrashArgs),
     /// Run everything that CI runs: formatting, lints, tests, docs, checks
     Ci,
 }
@@ -29,6 +34,7 @@ enum Verb {
 fn main() -> ExitCode {
     let done = match Cli::parse().verb {
         Verb::Check => check::run(),
+        Verb::Crash(args) => crash::run(&args),
         Verb::Ci => ci::run(),
     };
     match done {

@@ -1,5 +1,6 @@
 //! Families of events: what the demo routes by.
 
+use sayiir::BranchKey;
 use serde::{Deserialize, Serialize};
 
 use super::webhook::Webhook;
@@ -33,6 +34,16 @@ macro_rules! families {
                     $(Self::$name => $key,)*
                     Self::Other => "other",
                 }
+            }
+        }
+
+        impl BranchKey for Family {
+            fn as_key(&self) -> &str {
+                self.key()
+            }
+
+            fn all_keys() -> &'static [&'static str] {
+                &[$($key,)* "other"]
             }
         }
     };

@@ -19,15 +19,47 @@ use sayiir_core::workflow::WorkflowStatus;
 use story::plans::{N, child, delay, fork, plan, repeat, repeat_or_exit, retried, route, signal, t};
 use story::world::World;
 
-/// Tells the commands one after the other; the log must read as expected.
+/// Tells the commands one after the other; the log must read as expected. Then again with a crash, and
+/// again with a pause and its end, after each of the commands in turn: it must read the same.
 #[track_caller]
 fn story(nodes: &[N], commands: &str, expected: &str) -> World {
+    let commands: Vec<_> = commands.split(';').map(str::trim).filter(|command| !command.is_empty()).collect();
+    let started = commands.iter().position(|command| command.starts_with("start")).map_or(commands.len(), |at| at + 1);
+    for disturbance in [&["crash"][..], &["pause", "unpause"]] {
+        for at in started..=commands.len() {
+            let disturbed: Vec<_> = commands[..at].iter().chain(disturbance).chain(&commands[at..]).copied().collect();
+            let world = tell(nodes, &disturbed);
+            assert_eq!(without_pauses(&world.log), without_pauses(&[expected.to_owned()]), "after: {}", disturbed.join("; "));
+        }
+    }
+    tell_once(nodes, &commands, expected)
+}
+
+/// The same without the disturbances, for what depends on them.
+#[track_caller]
+fn story_once(nodes: &[N], commands: &str, expected: &str) -> World {
+    let commands: Vec<_> = commands.split(';').map(str::trim).filter(|command| !command.is_empty()).collect();
+    tell_once(nodes, &commands, expected)
+}
+
+#[track_caller]
+fn tell_once(nodes: &[N], commands: &[&str], expected: &str) -> World {
+    let world = tell(nodes, commands);
+    assert_eq!(world.log.join(", "), expected, "after: {}", commands.join("; "));
+    world
+}
+
+fn tell(nodes: &[N], commands: &[&str]) -> World {
     let mut world = World::new(plan(nodes));
-    for command in commands.split(';').map(str::trim).filter(|command| !command.is_empty()) {
+    for command in commands {
         world.tell(command);
     }
-    assert_eq!(world.log.join(", "), expected, "after: {commands}");
     world
+}
+
+fn without_pauses(log: &[String]) -> String {
+    let log = log.join(", ");
+    log.split(", ").filter(|line| !line.starts_with("pause") && !line.starts_with("unpause")).collect::<Vec<_>>().join(", ")
 }
 
 #[test]
@@ -85,12 +117,12 @@ fn a_crash_repeats_only_what_was_not_stored() {
 #[test]
 fn a_task_that_kills_its_workers_fails_its_instance() {
     let crashes = "crash; ".repeat(5);
-    let world = story(&[t("a")], &format!("start; {crashes}"), "");
+    let world = story_once(&[t("a")], &format!("start; {crashes}"), "");
     assert_eq!(world.running(), ["a"]);
-    story(&[t("a")], &format!("start; {crashes} crash"), "failed: a: its worker was lost 6 times in a row; it is not started again");
+    story_once(&[t("a")], &format!("start; {crashes} crash"), "failed: a: its worker was lost 6 times in a row; it is not started again");
     // A stored step ends the count.
     let crashes = "crash; ".repeat(4);
-    story(&[t("a"), t("b")], &format!("start; {crashes} ok a; {crashes} ok b"), "a#1 ok, b#1 ok, completed b");
+    story_once(&[t("a"), t("b")], &format!("start; {crashes} ok a; {crashes} ok b"), "a#1 ok, b#1 ok, completed b");
 }
 
 #[test]
@@ -126,7 +158,7 @@ fn a_fork_may_be_first_last_single_and_nested() {
 #[test]
 fn a_branch_that_fails_for_good_ends_the_run() {
     let nodes = [fork("j", vec![("x", vec![t("p")]), ("y", vec![t("q")])])];
-    story(&nodes, "start; fatal j/x/p=no; ok j/y/q", "failed: j/x/p: attempt 1 failed: no, j/y/q refused: Ended");
+    story_once(&nodes, "start; fatal j/x/p=no; ok j/y/q", "failed: j/x/p: attempt 1 failed: no, j/y/q refused: Ended");
 }
 
 #[test]
@@ -254,26 +286,30 @@ fn a_bad_event_fails_the_run_with_the_name_of_the_signal() {
 #[test]
 fn pausing_holds_and_unpausing_goes_on() {
     let nodes = [t("a"), t("b")];
-    let world = story(&nodes, "start; pause; ok a=1", "pause, a#1 ok");
+    let world = story_once(&nodes, "start; pause; ok a=1", "pause, a#1 ok");
     assert!(world.running().is_empty());
     assert!(matches!(world.status(), WorkflowStatus::Paused { .. }));
-    story(&nodes, "start; pause; ok a=1; tick 1h; unpause; ok b=2", "pause, a#1 ok, unpause, b#1 ok, completed 2");
-    story(&nodes, "start; pause; unpause; ok a; ok b", "pause, unpause, a#1 ok, b#1 ok, completed b");
-    story(&nodes, "start; pause; crash; tick 1h; unpause; ok a; ok b", "pause, unpause, a#1 ok, b#1 ok, completed b");
-    story(&[t("a")], "start; pause; ok a=1", "pause, a#1 ok, completed 1");
+    story_once(&nodes, "start; pause; ok a=1; tick 1h; unpause; ok b=2", "pause, a#1 ok, unpause, b#1 ok, completed 2");
+    story_once(&nodes, "start; pause; unpause; ok a; ok b", "pause, unpause, a#1 ok, b#1 ok, completed b");
+    story_once(&nodes, "start; pause; crash; tick 1h; unpause; ok a; ok b", "pause, unpause, a#1 ok, b#1 ok, completed b");
+    story_once(&[t("a")], "start; pause; ok a=1", "pause, a#1 ok, completed 1");
 }
 
 #[test]
 fn a_pause_holds_delays_events_backoffs_forks_and_joins() {
-    story(&[delay("d", 60)], "start 1; pause; tick 2m; unpause", "pause, unpause, d over, completed 1");
-    story(&[delay("d", 60)], "start 1; pause; unpause; tick 59s", "pause, unpause");
-    story(&[signal("s", "go", None)], "start; pause; event go=1; tick 1m; unpause", "pause, unpause, s got 1, completed 1");
-    story(&[signal("s", "go", Some(60))], "start; pause; tick 2m; unpause", "pause, unpause, s timed out, completed none");
+    story_once(&[delay("d", 60)], "start 1; pause; tick 2m; unpause", "pause, unpause, d over, completed 1");
+    story_once(&[delay("d", 60)], "start 1; pause; unpause; tick 59s", "pause, unpause");
+    story_once(&[signal("s", "go", None)], "start; pause; event go=1; tick 1m; unpause", "pause, unpause, s got 1, completed 1");
+    story_once(&[signal("s", "go", Some(60))], "start; pause; tick 2m; unpause", "pause, unpause, s timed out, completed none");
     // An event that arrived by the deadline beats the timeout, however late it is looked at.
-    story(&[signal("s", "go", Some(60))], "start; pause; tick 30s; event go=1; tick 2m; unpause", "pause, unpause, s got 1, completed 1");
-    story(&[retried("a", 1)], "start; fail a; pause; tick 1m; unpause; ok a", "a#1 failed, pause, unpause, a#2 ok, completed a");
+    story_once(
+        &[signal("s", "go", Some(60))],
+        "start; pause; tick 30s; event go=1; tick 2m; unpause",
+        "pause, unpause, s got 1, completed 1",
+    );
+    story_once(&[retried("a", 1)], "start; fail a; pause; tick 1m; unpause; ok a", "a#1 failed, pause, unpause, a#2 ok, completed a");
     let nodes = [t("a"), fork("j", vec![("x", vec![t("p")]), ("y", vec![t("q")])])];
-    story(
+    story_once(
         &nodes,
         "start; pause; ok a; unpause; ok j/x/p; pause; ok j/y/q; tick 1m; unpause; ok j",
         "pause, a#1 ok, unpause, j/x/p#1 ok, pause, j/y/q#1 ok, unpause, j#1 joined, completed j",
@@ -282,18 +318,18 @@ fn a_pause_holds_delays_events_backoffs_forks_and_joins() {
 
 #[test]
 fn a_cancel_works_everywhere_and_ends_the_run_at_once() {
-    let world = story(&[t("a")], "start; cancel; ok a", "cancel, a refused: Ended");
+    let world = story_once(&[t("a")], "start; cancel; ok a", "cancel, a refused: Ended");
     assert!(matches!(world.status(), WorkflowStatus::Cancelled { .. }));
     assert_eq!(world.branches(), 0);
     for (node, name) in
         [(delay("d", 60), "delay"), (signal("s", "go", None), "signal"), (fork("j", vec![("x", vec![delay("d", 9)])]), "fork")]
     {
-        let world = story(&[node], "start; cancel; tick 2m", "cancel");
+        let world = story_once(&[node], "start; cancel; tick 2m", "cancel");
         assert!(matches!(world.status(), WorkflowStatus::Cancelled { .. }), "{name}");
     }
-    story(&[t("a")], "start; pause; cancel", "pause, cancel");
-    story(&[retried("a", 3)], "start; fail a; cancel; tick 1h", "a#1 failed, cancel");
-    story(&[t("a")], "start; cancel; cancel", "cancel, cancel alreadyso");
+    story_once(&[t("a")], "start; pause; cancel", "pause, cancel");
+    story_once(&[retried("a", 3)], "start; fail a; cancel; tick 1h", "a#1 failed, cancel");
+    story_once(&[t("a")], "start; cancel; cancel", "cancel, cancel already");
 }
 
 #[test]

@@ -17,8 +17,8 @@ use sayiir_core::transition::{Next, Output, Transition};
 use sayiir_core::workflow::{ConflictPolicy, WorkflowStatus};
 use sayiir_engine::{Decision, Definition, Effect, Input, RetryAdvice, RunTask, TaskFailure, decide};
 use sayiir_persistence::{
-    ClaimRequest, ClaimScope, CommitOutcome, ControlAction, ControlCommand, InMemoryBackend, NewEvent, Process, Refusal, StartOutcome,
-    StartRun, Store,
+    ClaimRequest, ClaimScope, CommitOutcome, ControlAction, ControlCommand, ControlOutcome, InMemoryBackend, NewEvent, Process, Refusal,
+    StartOutcome, StartRun, Store,
 };
 
 use super::plans::Text;
@@ -134,7 +134,13 @@ impl World {
     fn control(&mut self, action: ControlAction) {
         let command = ControlCommand { instance_id: ID.into(), action, request: SignalRequest::default() };
         let outcome = block_on(self.store.control(command)).unwrap();
-        self.log.push(format!("{action:?} {outcome:?}").to_lowercase().replace(" applied", ""));
+        let outcome = match outcome {
+            ControlOutcome::Applied => "",
+            ControlOutcome::AlreadySo => " already",
+            ControlOutcome::Finished(_) => " too late",
+            ControlOutcome::NotFound => " of nobody",
+        };
+        self.log.push(format!("{action:?}{outcome}").to_lowercase());
     }
 
     /// The worker dies with all it holds, and another takes over.

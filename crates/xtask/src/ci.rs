@@ -64,7 +64,8 @@ fn deny() -> anyhow::Result<()> {
 
 /// Unit, integration and documentation tests.
 fn tests() -> anyhow::Result<()> {
-    shell::run(shell::cargo().args(["test", "--workspace"]))
+    // As many rounds of concurrent starts as the lifecycle contract is to be shown with.
+    shell::run(shell::cargo().args(["test", "--workspace"]).env("SAYIIR_TESTKIT_ROUNDS", "1000"))
 }
 
 fn docs() -> anyhow::Result<()> {

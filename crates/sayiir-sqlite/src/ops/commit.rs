@@ -136,10 +136,7 @@ impl Write<'_> {
                 self.fork(tx, head, children, *keep)?;
                 tx.news.due |= !held && *keep < children.len();
             }
-            Next::EndBranch => {
-                tx.news.instance(instance_id);
-                return self.end_branch(tx);
-            }
+            Next::EndBranch => return self.end_branch(tx),
             Next::Finish => {
                 heads::delete_all(tx, self.row.run)?;
                 self.end_run(tx, RunState::Completed)?;

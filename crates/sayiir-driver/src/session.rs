@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_lock::RwLock;
+use event_listener::Event;
 use futures_channel::oneshot;
 use sayiir_core::branch::{BranchId, BranchView, LeaseId, RunNumber};
 use sayiir_persistence::{Process, Store, StoreError};
@@ -40,7 +41,15 @@ pub struct Session {
     pub(crate) options: SessionOptions,
     /// Taken for writing by a task that is to run alone, else for reading.
     pub(crate) beside: RwLock<()>,
+    /// Announces the end of the session to its keeper, which must not keep the store open.
+    pub(crate) ended: Arc<Event>,
     held: Mutex<BTreeMap<Key, Slot>>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.ended.notify(usize::MAX);
+    }
 }
 
 /// A branch of a run.
@@ -56,7 +65,8 @@ impl Session {
     /// Opens a session in the store.
     pub async fn open(store: Arc<dyn Store>, host: Arc<dyn Host>, options: SessionOptions) -> Result<Arc<Self>, StoreError> {
         let lease = ask(&*host, options.patience, || store.open_session(host.process())).await?;
-        let session = Arc::new(Self { store, host, lease, options, beside: RwLock::new(()), held: Mutex::default() });
+        let session =
+            Arc::new(Self { store, host, lease, options, beside: RwLock::new(()), ended: Arc::default(), held: Mutex::default() });
         keeper::start(&session);
         Ok(session)
     }

@@ -380,3 +380,20 @@ async fn a_timed_out_signal_is_none_to_a_step_that_takes_it() {
     let typed = flow::<()>("typed").wait_for_signal_opt::<u32>("gate", "approval", Some(Duration::from_millis(5))).build().unwrap();
     assert_eq!(typed.run_once(()).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn a_dropped_runner_lets_go_of_its_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let double = flow("double").then("double", |x: u32| async move { Ok(2 * x) }).build().unwrap();
+    // Its leases would be renewed after half an hour; nothing may keep the file open until then.
+    let store = sayiir::SqliteBackend::open(directory.path().join("let-go.db")).await.unwrap();
+    let runner = CheckpointingRunner::new(store).with_lease(Duration::from_secs(3600));
+    assert!(runner.run(&double, "a", 1).await.unwrap().is_completed());
+    drop(runner);
+    let files = || std::fs::read_dir(directory.path()).unwrap().count();
+    let dropped = std::time::Instant::now();
+    while files() > 1 {
+        assert!(dropped.elapsed() < Duration::from_secs(60), "the store is still open");
+        tokio::task::yield_now().await;
+    }
+}

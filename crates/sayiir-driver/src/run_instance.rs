@@ -64,6 +64,7 @@ pub async fn drive_instance(
     let watch = store.wakeups().listen_instance(instance_id);
     let mut driven = root.is_some();
     let mut look = !driven;
+    let mut timers = false;
     if let Some(root) = root {
         session.drive(group, workflows, *root);
     }
@@ -86,8 +87,13 @@ pub async fn drive_instance(
                 Left::Others => return Ok(RunEnd { status: WorkflowStatus::InProgress, output: None }),
                 Left::Wait => wait = Some(next_due(session, instance_id).await?.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN)),
             }
-        } else if group.take_timer() {
-            wait = next_due(session, instance_id).await?;
+        } else {
+            timers |= group.take_timer();
+            if timers {
+                // There may be several: it is asked for the next one each time.
+                wait = next_due(session, instance_id).await?;
+                timers = wait.is_some();
+            }
         }
         let timer = session.host.sleep(wait.unwrap_or(Duration::from_hours(1)));
         look = match select(ended, select(changed, timer)).await {

@@ -397,3 +397,33 @@ async fn a_dropped_runner_lets_go_of_its_store() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn delays_end_one_after_the_other_while_another_branch_still_runs() {
+    let done = Arc::new(tokio::sync::Semaphore::new(0));
+    let branch = |done: &Arc<tokio::sync::Semaphore>| {
+        let done = Arc::clone(done);
+        move |x: u32| {
+            done.add_permits(1);
+            async move { Ok(x) }
+        }
+    };
+    let both = Arc::clone(&done);
+    let timed = flow("timed")
+        .fork()
+        .branch_flow("short", |s| s.delay("nap", Duration::from_millis(5)).then("a", branch(&done)))
+        .branch_flow("long", |s| s.delay("nap", Duration::from_millis(50)).then("b", branch(&done)))
+        .branch("waits", move |x: u32| {
+            let both = Arc::clone(&both);
+            async move {
+                both.acquire_many(2).await?.forget();
+                Ok(x)
+            }
+        })
+        .join("end", |outputs: BranchOutputs<JsonCodec>| async move { Ok(outputs.len()) })
+        .build()
+        .unwrap();
+    let runner = CheckpointingRunner::new(InMemoryBackend::new());
+    let run = runner.run(&timed, "t", 1);
+    assert!(tokio::time::timeout(Duration::from_secs(60), run).await.expect("both delays end").unwrap().is_completed());
+}

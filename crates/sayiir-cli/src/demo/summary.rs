@@ -11,19 +11,19 @@ use super::report::Report;
 /// What `sayiir demo` found at the end.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Summary {
-    /// Instances in the store.
+    /// Instances of the input's lines and copies.
     pub(crate) instances: u64,
     /// Those that completed.
     pub(crate) completed: u64,
     /// Those that ended in another way.
     pub(crate) failed: u64,
-    /// Task and join results in the journal.
+    /// Task and join results in the journal; a route's key is the result of its key task.
     pub(crate) steps: u64,
     /// Times that a task really ran.
     pub(crate) executed: u64,
     /// Results that were stored, yet their task ran again later.
     pub(crate) repeated_steps: u64,
-    /// How long this process took.
+    /// How long this process worked, from its first look at the store until the last instance had ended.
     pub(crate) seconds: f64,
     /// Steps that this process stored, by the second.
     pub(crate) steps_per_second: f64,

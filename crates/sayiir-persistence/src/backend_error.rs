@@ -91,6 +91,12 @@ impl Error for BackendError {
 
 impl From<StoreError> for BackendError {
     fn from(error: StoreError) -> Self {
-        Self::Backend(Detail::with_source(error.to_string(), error))
+        let text = error.to_string();
+        // The text says what the store said; only what lies below it is the cause.
+        let source = match error {
+            StoreError::Unavailable { reason: _, source } | StoreError::Corrupt { reason: _, source } => source,
+            StoreError::ReadOnly { .. } | StoreError::Schema { .. } | StoreError::Limit { .. } | StoreError::Misused { .. } => None,
+        };
+        Self::Backend(Detail { text, source })
     }
 }

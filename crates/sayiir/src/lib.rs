@@ -24,6 +24,8 @@
 //! whose result was stored never does. Each task can read an idempotency key that is the same on every
 //! attempt, from [`get_task_context`](prelude::get_task_context).
 
+/// The bytes of payloads.
+pub use bytes;
 pub use sayiir_core as core;
 pub use sayiir_runtime::*;
 #[cfg(feature = "sqlite")]

@@ -166,9 +166,10 @@ fn errors_keep_their_causes() {
     let error = prepare(&store, "workflow", ConflictPolicy::Fail).unwrap_err();
     let source = error.source().unwrap().downcast_ref::<BackendError>().unwrap();
     assert!(source.to_string().contains("disk on fire"));
-    let cause = StoreError::ReadOnly { reason: "mounted so".into() };
+    let cause = StoreError::Unavailable { reason: "locked".into(), source: Some("by another".into()) };
     let backend = BackendError::from(cause);
-    assert!(backend.source().unwrap().downcast_ref::<StoreError>().is_some());
+    assert!(backend.to_string().contains("locked") && !backend.to_string().contains("by another"));
+    assert_eq!(backend.source().unwrap().to_string(), "by another", "the cause is said once, below the text");
     assert!(matches!(RunConflict::from(backend), RunConflict::Backend(_)));
     let invalid = block_on(prepare_run("", "w", Bytes::new(), TaskHint::new("f", None, &[]), &store, ConflictPolicy::Fail));
     assert!(matches!(invalid, Err(RunConflict::InvalidInstanceId(_))));

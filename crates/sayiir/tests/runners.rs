@@ -387,7 +387,7 @@ async fn a_dropped_runner_lets_go_of_its_store() {
     let double = flow("double").then("double", |x: u32| async move { Ok(2 * x) }).build().unwrap();
     // Its leases would be renewed after half an hour; nothing may keep the file open until then.
     let store = sayiir::SqliteBackend::open(directory.path().join("let-go.db")).await.unwrap();
-    let runner = CheckpointingRunner::new(store).with_lease(Duration::from_secs(3600));
+    let runner = CheckpointingRunner::new(store).with_lease(Duration::from_hours(1));
     assert!(runner.run(&double, "a", 1).await.unwrap().is_completed());
     drop(runner);
     let files = || std::fs::read_dir(directory.path()).unwrap().count();

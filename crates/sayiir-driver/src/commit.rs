@@ -58,12 +58,7 @@ impl Session {
             Next::Run { head } if !self.options.tags.is_empty() => {
                 let node = Place::parse(plan, &head.node).ok().and_then(|place| plan.task_at(place.node));
                 if let Some(task) = node.filter(|task| !self.serves(&task.metadata.tags)) {
-                    let mut tags = task.metadata.tags.clone();
-                    tags.sort();
-                    tags.dedup();
-                    let placement =
-                        sayiir_core::branch::Placement { tags: Arc::from(tags), priority: task.metadata.priority.unwrap_or_default() };
-                    transition.next = Next::Release { head: head.clone(), wake: Wake::Now, placement };
+                    transition.next = Next::Release { head: head.clone(), wake: Wake::Now, placement: task.metadata.placement() };
                 }
             }
             Next::Fork { head: _, children, keep } => {

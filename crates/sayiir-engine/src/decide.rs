@@ -7,7 +7,7 @@ use sayiir_core::TaskId;
 use sayiir_core::branch::{BranchView, Head, JournalRef, Phase, Placement};
 use sayiir_core::error::WorkflowError;
 use sayiir_core::journal::EntryKind;
-use sayiir_core::plan::{NodeIx, NodeSpec, Place, TaskSpec};
+use sayiir_core::plan::{NodeIx, NodeSpec, Place};
 use sayiir_core::transition::{Child, Entry, EventGuard, Next, Output, Transition, Wake};
 
 use crate::advance::Destination;
@@ -347,11 +347,7 @@ impl At<'_> {
     }
 
     fn placement(&self, node: NodeIx) -> Placement {
-        let Some(TaskSpec { metadata, task: _ }) = self.definition.plan.task_at(node) else { return Placement::default() };
-        let mut tags = metadata.tags.clone();
-        tags.sort();
-        tags.dedup();
-        Placement { tags: Arc::from(tags), priority: metadata.priority.unwrap_or_default() }
+        self.definition.plan.task_at(node).map(|task| task.metadata.placement()).unwrap_or_default()
     }
 
     fn first_event(&self, name: &str) -> Option<u64> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sayiir_core::branch::{LeaseId, Placement};
+use sayiir_core::branch::LeaseId;
 use sayiir_core::plan::{Place, Plan};
 use sayiir_core::validate_instance_id;
 use sayiir_core::workflow::ConflictPolicy;
@@ -41,7 +41,7 @@ pub(crate) async fn start_run(
         policy,
         input,
         first_node: Arc::from(first.path(plan)),
-        placement: placement(plan, &first),
+        placement: plan.task_at(first.node).map(|task| task.metadata.placement()).unwrap_or_default(),
         nonce: nonce(),
         lease,
     };
@@ -61,14 +61,6 @@ pub(crate) async fn start_run(
         StartOutcome::AlreadyExists => Err(RuntimeError::InstanceAlreadyExists(instance_id.to_owned())),
         StartOutcome::DefinitionMismatch { found } => Err(RuntimeError::mismatch(*plan.hash(), found)),
     }
-}
-
-fn placement(plan: &Plan, first: &Place) -> Placement {
-    let Some(task) = plan.task_at(first.node) else { return Placement::default() };
-    let mut tags = task.metadata.tags.clone();
-    tags.sort();
-    tags.dedup();
-    Placement { tags: Arc::from(tags), priority: task.metadata.priority.unwrap_or_default() }
 }
 
 /// A number that no other start has: from the hasher's random keys.

@@ -1,9 +1,11 @@
 //! What is said of a task besides its code: none of it but the version is part of a definition's identity.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::branch::Placement;
 use crate::priority::Priority;
 
 /// What is said of a task besides its code.
@@ -24,6 +26,16 @@ pub struct TaskMetadata {
     pub version: Option<String>,
     /// How urgent it is.
     pub priority: Option<Priority>,
+}
+
+impl TaskMetadata {
+    /// Who may take a branch that is to run this task.
+    pub fn placement(&self) -> Placement {
+        let mut tags = self.tags.clone();
+        tags.sort();
+        tags.dedup();
+        Placement { tags: Arc::from(tags), priority: self.priority.unwrap_or_default() }
+    }
 }
 
 /// When a failed attempt is repeated.

@@ -1,7 +1,5 @@
 //! Committing what the engine decided, and what the branch looks like after it.
 
-use std::sync::Arc;
-
 use sayiir_core::branch::{BranchId, BranchView, JournalRef};
 use sayiir_core::plan::{Place, Plan};
 use sayiir_core::time::Timestamp;

@@ -1,0 +1,112 @@
+//! What runners and workers do at awkward moments: timers beside running tasks, replies that come late or never,
+//! requests that come while a task runs. Every wait here has an end.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "tests")]
+
+mod hooked;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use hooked::{Call, HookedStore};
+use sayiir::core::control::{SignalKind, SignalRequest};
+use sayiir::core::journal::EntryKind;
+use sayiir::core::transition::Transition;
+use sayiir::core::workflow::Typed;
+use sayiir::persistence::Store;
+use sayiir::prelude::*;
+use sayiir_store_testkit::{Fault, FaultStore};
+use tokio::sync::{Notify, Semaphore};
+
+/// Long beside what is awaited, short beside a lease.
+const SOON: Duration = Duration::from_secs(5);
+
+fn flow<Input>(name: &str) -> WorkflowBuilder<JsonCodec, Input, Typed<Input>> {
+    WorkflowBuilder::new(WorkflowContext::new(name, Arc::new(JsonCodec), Arc::new(())))
+}
+
+fn retried(millis: u64) -> TaskMetadata {
+    let policy = RetryPolicy { initial_delay: Duration::from_millis(millis), ..RetryPolicy::with_max_retries(3) };
+    TaskMetadata { retries: Some(policy), ..TaskMetadata::default() }
+}
+
+async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(SOON, future).await.unwrap_or_else(|_| panic!("{what}: not within {SOON:?}"))
+}
+
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    soon(what, async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+}
+
+fn is_at(transitions: &[Transition], kind: EntryKind, node: &str) -> bool {
+    transitions.iter().any(|t| t.entry.as_ref().is_some_and(|entry| entry.kind == kind && &*entry.node == node))
+}
+
+/// A task that fails at first and opens `gate` when it is run again.
+fn flaky(gate: &Arc<Semaphore>) -> impl Fn(u32) -> std::future::Ready<Result<u32, BoxError>> + Send + Sync + 'static {
+    let gate = Arc::clone(gate);
+    move |x| {
+        if task_context!().unwrap().attempt == 1 {
+            return std::future::ready(Err("once".into()));
+        }
+        gate.add_permits(1);
+        std::future::ready(Ok(x))
+    }
+}
+
+#[tokio::test]
+async fn a_lost_reply_in_one_branch_runs_nothing_of_its_sibling_again() {
+    let (lost, begun, ended, ran) =
+        (Arc::new(AtomicBool::new(false)), Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)), Arc::new(AtomicU32::new(0)));
+    let (hook_lost, hook_begun, hook_ended) = (Arc::clone(&lost), Arc::clone(&begun), Arc::clone(&ended));
+    let store = HookedStore::new(InMemoryBackend::new(), move |call| {
+        let (lost, begun, ended) = (Arc::clone(&hook_lost), Arc::clone(&hook_begun), Arc::clone(&hook_ended));
+        Box::pin(async move {
+            match call {
+                Call::AfterCommit(made) if is_at(&made, EntryKind::TaskCompleted, "join/a/one") => {
+                    return lost.swap(true, Ordering::SeqCst);
+                }
+                Call::AfterCommit(made) if is_at(&made, EntryKind::TaskCompleted, "join/b") => ended.add_permits(1),
+                // The sibling ends while the answer is on its way.
+                Call::AfterLoad(_) => {
+                    begun.add_permits(1);
+                    ended.acquire().await.unwrap().forget();
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                _ => {}
+            }
+            true
+        })
+    });
+    let (wait, counted) = (Arc::clone(&begun), Arc::clone(&ran));
+    let forked = flow("forked")
+        .fork()
+        .branch_flow("a", |s| s.then("one", |x: u32| async move { Ok(x) }).then("two", |x: u32| async move { Ok(x) }))
+        .branch("b", move |x: u32| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let wait = Arc::clone(&wait);
+            async move {
+                wait.acquire().await?.forget();
+                Ok(x)
+            }
+        })
+        .join("join", |outputs: BranchOutputs<JsonCodec>| async move { Ok(outputs.len()) })
+        .build()
+        .unwrap();
+    let runner = CheckpointingRunner::from_shared(Arc::clone(&store));
+    // If it loads nothing but its own, the sibling ends by itself.
+    let free = Arc::clone(&begun);
+    let opener = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        free.add_permits(1);
+    });
+    assert!(soon("the run", runner.run(&forked, "a", 1)).await.unwrap().is_completed());
+    assert!(lost.load(Ordering::SeqCst));
+    assert_eq!(ran.load(Ordering::SeqCst), 1, "what was stored is not run again");
+    opener.await.unwrap();
+}

@@ -60,6 +60,54 @@ fn flaky(gate: &Arc<Semaphore>) -> impl Fn(u32) -> std::future::Ready<Result<u32
 }
 
 #[tokio::test]
+async fn backoffs_end_on_time_while_another_branch_runs() {
+    let gate = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&gate);
+    let both = flow("both")
+        .fork()
+        .branch("long", move |x: u32| {
+            let gate = Arc::clone(&opened);
+            async move {
+                gate.acquire_many(2).await?.forget();
+                Ok(x)
+            }
+        })
+        .branch_flow("early", |s| s.then("soon", flaky(&gate)).with_metadata(retried(20)))
+        .branch_flow("late", |s| s.then("later", flaky(&gate)).with_metadata(retried(100)))
+        .branch("quick", |x: u32| async move {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            Ok(x)
+        })
+        .join("count", |outputs: BranchOutputs<JsonCodec>| async move { Ok(outputs.len()) })
+        .build()
+        .unwrap();
+    assert_eq!(soon("the run", both.run_once(1)).await.unwrap(), 4);
+}
+
+#[tokio::test]
+async fn children_beyond_the_runners_limit_begin_as_places_become_free() {
+    const WIDTH: usize = 1100;
+    let last = Arc::new(Notify::new());
+    let mut wide = flow("wide").fork();
+    for number in 0..WIDTH {
+        let last = Arc::clone(&last);
+        wide = wide.branch(format!("b{number}"), move |x: u32| {
+            let last = Arc::clone(&last);
+            async move {
+                match number {
+                    0 => last.notified().await,
+                    _ if number == WIDTH - 1 => last.notify_one(),
+                    _ => {}
+                }
+                Ok(x)
+            }
+        });
+    }
+    let wide = wide.join("count", |outputs: BranchOutputs<JsonCodec>| async move { Ok(outputs.len()) }).build().unwrap();
+    assert_eq!(soon("the run", wide.run_once(1)).await.unwrap(), WIDTH);
+}
+
+#[tokio::test]
 async fn a_lost_reply_in_one_branch_runs_nothing_of_its_sibling_again() {
     let (lost, begun, ended, ran) =
         (Arc::new(AtomicBool::new(false)), Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)), Arc::new(AtomicU32::new(0)));

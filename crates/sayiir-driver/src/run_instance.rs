@@ -184,24 +184,31 @@ pub enum DriveError {
     Gone(Arc<str>),
 }
 
-/// A run's drive that is given back when its caller is dropped.
+/// A run's drive that is given back when its caller is dropped, or after an error.
 pub struct RunGuard {
     session: Arc<Session>,
     group: Arc<Group>,
     workflows: Arc<WorkflowSet>,
     run: Option<RunNumber>,
+    ended: bool,
 }
 
 impl RunGuard {
     /// Guards the branches that `group` drives.
     pub fn new(session: &Arc<Session>, group: &Arc<Group>, workflows: &Arc<WorkflowSet>, run: Option<RunNumber>) -> Self {
-        Self { session: Arc::clone(session), group: Arc::clone(group), workflows: Arc::clone(workflows), run }
+        Self { session: Arc::clone(session), group: Arc::clone(group), workflows: Arc::clone(workflows), run, ended: false }
+    }
+
+    /// The drive has come to its end, and holds nothing any more.
+    pub fn ended(&mut self) {
+        self.ended = true;
     }
 }
 
 impl Drop for RunGuard {
     fn drop(&mut self) {
-        if self.group.active() == 0 {
+        // A branch that met an error is still leased, though nobody drives it.
+        if self.ended {
             return;
         }
         self.group.abort();

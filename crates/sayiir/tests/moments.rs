@@ -108,6 +108,26 @@ async fn children_beyond_the_runners_limit_begin_as_places_become_free() {
 }
 
 #[tokio::test]
+async fn after_an_error_in_mid_run_the_same_runner_can_resume_at_once() {
+    let two = flow("two").then("a", |x: u32| async move { Ok(x + 1) }).then("b", |x: u32| async move { Ok(x + 1) }).build().unwrap();
+    let store = Arc::new(FaultStore::new(Arc::new(InMemoryBackend::new())));
+    let runner = CheckpointingRunner::from_shared(Arc::clone(&store)).with_patience(Duration::ZERO);
+    // The session, the start, and the step's.
+    store.fail_write(3, Fault::RequestLost);
+    assert!(runner.run(&two, "a", 1).await.is_err());
+    let resumed = soon("the resume", async {
+        loop {
+            let status = runner.resume(&two, "a").await.unwrap();
+            if status != WorkflowStatus::InProgress {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    assert!(resumed.await.is_completed());
+}
+
+#[tokio::test]
 async fn a_lost_reply_in_one_branch_runs_nothing_of_its_sibling_again() {
     let (lost, begun, ended, ran) =
         (Arc::new(AtomicBool::new(false)), Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)), Arc::new(AtomicU32::new(0)));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sayiir_core::branch::{BranchView, Phase};
-use sayiir_core::control::SignalRequest;
+use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::transition::{Next, Transition};
 use sayiir_core::workflow::RunnableWorkflow;
 use sayiir_engine::{Decision, Definition, Effect, Input, TaskFailure, decide};
@@ -94,22 +94,25 @@ impl Session {
                 }
             }
             Effect::ApplyControl(kind) => {
-                let action = match kind {
-                    sayiir_core::control::SignalKind::Cancel => ControlAction::Cancel,
-                    sayiir_core::control::SignalKind::Pause => ControlAction::Pause,
-                };
-                let recorded = ask(&*self.host, self.options.patience, || self.store.requested_control(&branch.instance_id, kind)).await?;
-                if let Some(SignalRequest { reason, requested_by, requested_at: _ }) = recorded {
-                    let command = ControlCommand {
-                        instance_id: Arc::clone(&branch.instance_id),
-                        action,
-                        request: SignalRequest::new(reason, requested_by),
-                    };
-                    ask(&*self.host, self.options.patience, || self.store.control(command.clone())).await?;
-                }
+                self.apply_control(&branch.instance_id, kind).await?;
                 self.reloaded(branch, Input::Taken).await
             }
         }
+    }
+
+    /// Applies the recorded request, if it is still there.
+    pub(crate) async fn apply_control(&self, instance_id: &Arc<str>, kind: SignalKind) -> Result<(), StoreError> {
+        let action = match kind {
+            SignalKind::Cancel => ControlAction::Cancel,
+            SignalKind::Pause => ControlAction::Pause,
+        };
+        let recorded = ask(&*self.host, self.options.patience, || self.store.requested_control(instance_id, kind)).await?;
+        if let Some(SignalRequest { reason, requested_by, requested_at: _ }) = recorded {
+            let command =
+                ControlCommand { instance_id: Arc::clone(instance_id), action, request: SignalRequest::new(reason, requested_by) };
+            ask(&*self.host, self.options.patience, || self.store.control(command.clone())).await?;
+        }
+        Ok(())
     }
 
     /// Goes on with the first of the branches, and drives the others beside it.

@@ -40,24 +40,43 @@ pub struct Session {
     pub(crate) options: SessionOptions,
     /// Taken for writing by a task that is to run alone, else for reading.
     pub(crate) beside: RwLock<()>,
-    held: Mutex<BTreeMap<Key, Slot>>,
+    held: Mutex<Held>,
+    /// Ends the keeper when it is dropped.
+    _alive: oneshot::Sender<()>,
 }
 
 /// A branch of a run.
 pub(crate) type Key = (RunNumber, BranchId);
 
+/// A branch as it is held once: one that is given up and taken again has another number.
+pub(crate) type HeldOnce = (Key, u64);
+
 #[derive(Default)]
+struct Held {
+    slots: BTreeMap<Key, Slot>,
+    last: u64,
+}
+
 struct Slot {
+    number: u64,
     /// Ends the task that runs at the branch.
     abort: Option<oneshot::Sender<()>>,
+}
+
+impl Held {
+    fn insert(&mut self, key: Key) {
+        self.last += 1;
+        self.slots.insert(key, Slot { number: self.last, abort: None });
+    }
 }
 
 impl Session {
     /// Opens a session in the store.
     pub async fn open(store: Arc<dyn Store>, host: Arc<dyn Host>, options: SessionOptions) -> Result<Arc<Self>, StoreError> {
         let lease = ask(&*host, options.patience, || store.open_session(host.process())).await?;
-        let session = Arc::new(Self { store, host, lease, options, beside: RwLock::new(()), held: Mutex::default() });
-        keeper::start(&session);
+        let (alive, ended) = oneshot::channel();
+        let session = Arc::new(Self { store, host, lease, options, beside: RwLock::new(()), held: Mutex::default(), _alive: alive });
+        keeper::start(&session, ended);
         Ok(session)
     }
 
@@ -101,28 +120,29 @@ impl Session {
     /// Marks a branch as held; `None` if it is driven already.
     pub(crate) fn hold(self: &Arc<Self>, key: Key) -> Option<Hold> {
         let mut held = self.held();
-        if held.contains_key(&key) {
+        if held.slots.contains_key(&key) {
             return None;
         }
-        held.insert(key.clone(), Slot::default());
+        held.insert(key.clone());
         drop(held);
         Some(Hold { session: Arc::clone(self), key })
     }
 
-    pub(crate) fn held_keys(&self) -> Vec<Key> {
-        self.held().keys().cloned().collect()
+    /// What is held, in order of runs.
+    pub(crate) fn held_now(&self) -> Vec<HeldOnce> {
+        self.held().slots.iter().map(|(key, slot)| (key.clone(), slot.number)).collect()
     }
 
     /// Ends the task that runs at a branch which is no longer this session's.
-    pub(crate) fn abort_task(&self, key: &Key) {
-        let abort = self.held().get_mut(key).and_then(|slot| slot.abort.take());
+    pub(crate) fn abort_task(&self, (key, number): &HeldOnce) {
+        let abort = self.held().slots.get_mut(key).filter(|slot| slot.number == *number).and_then(|slot| slot.abort.take());
         if let Some(abort) = abort {
             // The receiver is gone if the task has just ended; its result will be refused.
             let _ = abort.send(());
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, BTreeMap<Key, Slot>> {
+    fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -141,20 +161,23 @@ impl Hold {
             return true;
         }
         let mut held = self.session.held();
-        let free = !held.contains_key(&key);
-        if free {
-            held.remove(&self.key);
-            held.insert(key.clone(), Slot::default());
-            self.key = key;
-        }
+        let free = !held.slots.contains_key(&key);
+        let left = if free {
+            held.insert(key.clone());
+            held.slots.remove(&std::mem::replace(&mut self.key, key))
+        } else {
+            None
+        };
         drop(held);
+        // Wakes who waits for it.
+        drop(left);
         free
     }
 
     /// Resolves when the task that now begins at the branch is to be aborted.
     pub(crate) fn task_begins(&self) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();
-        if let Some(slot) = self.session.held().get_mut(&self.key) {
+        if let Some(slot) = self.session.held().slots.get_mut(&self.key) {
             slot.abort = Some(sender);
         }
         receiver
@@ -163,6 +186,7 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.session.held().remove(&self.key);
+        let left = self.session.held().slots.remove(&self.key);
+        drop(left);
     }
 }

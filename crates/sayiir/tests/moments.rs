@@ -108,6 +108,16 @@ async fn children_beyond_the_runners_limit_begin_as_places_become_free() {
 }
 
 #[tokio::test]
+async fn a_dropped_runner_lets_go_of_its_store() {
+    let store = Arc::new(InMemoryBackend::new());
+    let runner = CheckpointingRunner::from_shared(Arc::clone(&store)).with_lease(Duration::from_hours(1));
+    let one = flow("one").then("one", |x: u32| async move { Ok(x) }).build().unwrap();
+    assert!(runner.run(&one, "a", 1).await.unwrap().is_completed());
+    drop(runner);
+    until("the store is free", || Arc::strong_count(&store) == 1).await;
+}
+
+#[tokio::test]
 async fn after_an_error_in_mid_run_the_same_runner_can_resume_at_once() {
     let two = flow("two").then("a", |x: u32| async move { Ok(x + 1) }).then("b", |x: u32| async move { Ok(x + 1) }).build().unwrap();
     let store = Arc::new(FaultStore::new(Arc::new(InMemoryBackend::new())));
@@ -125,6 +135,167 @@ async fn after_an_error_in_mid_run_the_same_runner_can_resume_at_once() {
         }
     });
     assert!(resumed.await.is_completed());
+}
+
+#[tokio::test]
+async fn a_cancel_that_is_recorded_while_a_task_runs_aborts_it() {
+    let reached = Arc::new(Notify::new());
+    let note = Arc::clone(&reached);
+    let endless = flow("endless")
+        .then("endless", move |_: u32| {
+            note.notify_one();
+            std::future::pending::<Result<u32, BoxError>>()
+        })
+        .build()
+        .unwrap();
+    let store = InMemoryBackend::new();
+    let runner = CheckpointingRunner::new(store.clone());
+    let run = tokio::spawn(async move { runner.run(&endless, "a", 1).await });
+    soon("the task", reached.notified()).await;
+    store.store_signal("a", SignalKind::Cancel, SignalRequest::new(Some("enough".to_owned()), None)).await.unwrap();
+    let status = soon("the run", run).await.unwrap().unwrap();
+    assert!(matches!(&status, WorkflowStatus::Cancelled { reason: Some(reason), .. } if reason == "enough"), "{status:?}");
+}
+
+#[tokio::test]
+async fn cancels_one_after_the_other_abort_both_tasks() {
+    let reached = Arc::new(Semaphore::new(0));
+    let note = Arc::clone(&reached);
+    let endless = flow("endless")
+        .then("endless", move |_: u32| {
+            note.add_permits(1);
+            std::future::pending::<Result<u32, BoxError>>()
+        })
+        .build()
+        .unwrap();
+    let store = InMemoryBackend::new();
+    let runner = Arc::new(CheckpointingRunner::new(store.clone()).with_lease(Duration::from_hours(1)));
+    let run = |id: &'static str| {
+        let (runner, endless) = (Arc::clone(&runner), endless.clone());
+        tokio::spawn(async move { runner.run(&endless, id, 1).await })
+    };
+    let runs = [("a", run("a")), ("b", run("b"))];
+    soon("the tasks", reached.acquire_many(2)).await.unwrap().forget();
+    let client = WorkflowClient::new(store);
+    for (id, run) in runs {
+        client.cancel(id, None, None).await.unwrap();
+        let status = soon("the run", run).await.unwrap().unwrap();
+        assert!(matches!(status, WorkflowStatus::Cancelled { .. }), "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn news_of_others_make_no_writes() {
+    let (reached, gate, renewals, looks) =
+        (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let (renewed, looked) = (Arc::clone(&renewals), Arc::clone(&looks));
+    let store = HookedStore::new(InMemoryBackend::new(), move |call| {
+        match call {
+            Call::BeforeRenew => drop(renewed.fetch_add(1, Ordering::SeqCst)),
+            Call::BeforeLoad(_) => drop(looked.fetch_add(1, Ordering::SeqCst)),
+            _ => {}
+        }
+        Box::pin(std::future::ready(true))
+    });
+    let (note, wait) = (Arc::clone(&reached), Arc::clone(&gate));
+    let slow = flow("slow")
+        .then("slow", move |x: u32| {
+            let (note, wait) = (Arc::clone(&note), Arc::clone(&wait));
+            async move {
+                note.notify_one();
+                wait.notified().await;
+                Ok(x)
+            }
+        })
+        .build()
+        .unwrap();
+    let runner = CheckpointingRunner::from_shared(Arc::clone(&store)).with_lease(Duration::from_hours(1));
+    let run = tokio::spawn(async move { runner.run(&slow, "a", 1).await });
+    soon("the task", reached.notified()).await;
+    // Two processes that hold branches of one file would answer each other's renewals for ever.
+    until("five looks", || {
+        store.wakeups().announce_everything();
+        looks.load(Ordering::SeqCst) + renewals.load(Ordering::SeqCst) >= 5
+    })
+    .await;
+    assert_eq!(renewals.load(Ordering::SeqCst), 0, "a lease of an hour needs no renewal yet");
+    gate.notify_one();
+    assert!(soon("the run", run).await.unwrap().unwrap().is_completed());
+}
+
+#[tokio::test]
+async fn a_late_answer_about_an_earlier_hold_aborts_no_later_task() {
+    let (armed, asked, parked, again, rounds) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(Notify::new()),
+        Arc::new(Notify::new()),
+        Arc::new(Notify::new()),
+        Arc::new(AtomicU32::new(0)),
+    );
+    let hook = (Arc::clone(&armed), Arc::clone(&asked), Arc::clone(&parked), Arc::clone(&again), Arc::clone(&rounds));
+    let store = HookedStore::new(InMemoryBackend::new(), move |call| {
+        let (armed, asked, parked, again, rounds) = hook.clone();
+        Box::pin(async move {
+            match call {
+                // Whichever way the keeper asks.
+                Call::BeforeRenew | Call::BeforeLoad(_) => {
+                    rounds.fetch_add(1, Ordering::SeqCst);
+                    if armed.load(Ordering::SeqCst) {
+                        asked.notify_one();
+                        parked.notified().await;
+                    }
+                }
+                Call::AfterRenew | Call::AfterLoad(_) if armed.swap(false, Ordering::SeqCst) => again.notified().await,
+                _ => {}
+            }
+            true
+        })
+    });
+    let (begun, gate, ran) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)), Arc::new(AtomicU32::new(0)));
+    let (note, wait, counted) = (Arc::clone(&begun), Arc::clone(&gate), Arc::clone(&ran));
+    let twice = flow("twice")
+        .then("twice", move |x: u32| {
+            let (note, wait, first) = (Arc::clone(&note), Arc::clone(&wait), counted.fetch_add(1, Ordering::SeqCst) == 0);
+            async move {
+                note.add_permits(1);
+                wait.acquire().await?.forget();
+                if first { Err("once".into()) } else { Ok(x) }
+            }
+        })
+        .with_metadata(retried(50))
+        .build()
+        .unwrap();
+    let runner = CheckpointingRunner::from_shared(Arc::clone(&store)).with_lease(Duration::from_hours(1));
+    let run = tokio::spawn(async move { runner.run(&twice, "a", 1).await });
+    soon("the first attempt", begun.acquire()).await.unwrap().forget();
+    armed.store(true, Ordering::SeqCst);
+    soon("the keeper's question", async {
+        while tokio::time::timeout(Duration::from_millis(20), asked.notified()).await.is_err() {
+            store.wakeups().announce_control();
+        }
+    })
+    .await;
+    // The attempt fails, and the branch is nobody's when the question reaches the store.
+    gate.add_permits(1);
+    soon("the backoff", async {
+        while store.instance("a").await.unwrap().unwrap().branches.iter().any(|branch| branch.lease.is_some()) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    parked.notify_one();
+    soon("the second attempt", begun.acquire()).await.unwrap().forget();
+    // The answer comes now; once the keeper asks again, it has acted on it.
+    let before = rounds.load(Ordering::SeqCst);
+    again.notify_one();
+    until("the next round", || {
+        store.wakeups().announce_control();
+        rounds.load(Ordering::SeqCst) > before
+    })
+    .await;
+    gate.add_permits(1);
+    assert!(soon("the run", run).await.unwrap().unwrap().is_completed());
+    assert_eq!(ran.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]

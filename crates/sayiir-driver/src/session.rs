@@ -10,7 +10,7 @@ use sayiir_core::branch::{BranchId, BranchView, LeaseId, RunNumber};
 use sayiir_persistence::{Process, Store, StoreError};
 
 use crate::ask::ask;
-use crate::group::Group;
+use crate::group::{Fault, Group, Ticket};
 use crate::host::Host;
 use crate::keeper;
 use crate::workflows::WorkflowSet;
@@ -61,12 +61,14 @@ struct Slot {
     number: u64,
     /// Ends the task that runs at the branch.
     abort: Option<oneshot::Sender<()>>,
+    /// Dropped with the slot: tells who took the branch again before it was let go.
+    next: Option<oneshot::Sender<()>>,
 }
 
 impl Held {
     fn insert(&mut self, key: Key) {
         self.last += 1;
-        self.slots.insert(key, Slot { number: self.last, abort: None });
+        self.slots.insert(key, Slot { number: self.last, abort: None, next: None });
     }
 }
 
@@ -88,10 +90,33 @@ impl Session {
     /// Drives a branch that the session holds, beside the caller, to its end or until it is given up.
     pub fn drive(self: &Arc<Self>, group: &Arc<Group>, workflows: &Arc<WorkflowSet>, branch: BranchView) {
         let Some(ticket) = group.begin() else { return };
-        let Some(hold) = self.hold((branch.run, branch.branch.clone())) else { return };
+        let key = (branch.run, branch.branch.clone());
         let (session, workflows, number) = (Arc::clone(self), Arc::clone(workflows), ticket.number);
-        let task = self.host.spawn(Box::pin(async move { session.drive_branch(&ticket, &workflows, hold, branch).await }));
+        let task = match self.hold(key.clone()) {
+            Some(hold) => self.host.spawn(Box::pin(async move { session.drive_branch(&ticket, &workflows, hold, branch).await })),
+            None => match self.let_go(&key) {
+                Some(let_go) => self.host.spawn(Box::pin(async move {
+                    // It is dropped, not sent.
+                    let _ = let_go.await;
+                    session.drive_again(&ticket, &workflows, branch).await;
+                })),
+                None => return,
+            },
+        };
         group.remember(number, task);
+    }
+
+    /// Drives a branch that was taken while its last drive had not yet let go of it, from where it stands now.
+    async fn drive_again(self: &Arc<Self>, ticket: &Ticket, workflows: &Arc<WorkflowSet>, branch: BranchView) {
+        let Some(hold) = self.hold((branch.run, branch.branch.clone())) else { return };
+        match self.load(&branch, vec![branch.branch.clone()]).await {
+            Ok(mut fresh) => {
+                if let Some(fresh) = fresh.pop() {
+                    self.drive_branch(ticket, workflows, hold, fresh).await;
+                }
+            }
+            Err(cause) => ticket.group().fault(Fault { instance_id: branch.instance_id, branch: branch.branch, cause }),
+        }
     }
 
     /// Gives back the branches of a run that it still holds after their futures were dropped.
@@ -126,6 +151,19 @@ impl Session {
         held.insert(key.clone());
         drop(held);
         Some(Hold { session: Arc::clone(self), key })
+    }
+
+    /// Resolves when the branch is let go of; `None` if somebody waits for that already.
+    fn let_go(&self, key: &Key) -> Option<oneshot::Receiver<()>> {
+        let (sender, receiver) = oneshot::channel();
+        // Without a slot the sender is dropped here: it has just been let go of.
+        if let Some(slot) = self.held().slots.get_mut(key) {
+            if slot.next.is_some() {
+                return None;
+            }
+            slot.next = Some(sender);
+        }
+        Some(receiver)
     }
 
     /// What is held, in order of runs.

@@ -299,6 +299,36 @@ async fn a_late_answer_about_an_earlier_hold_aborts_no_later_task() {
 }
 
 #[tokio::test]
+async fn a_branch_that_is_claimed_before_its_last_owner_has_let_go_is_driven() {
+    let claimed = Arc::new(Notify::new());
+    let hook = Arc::clone(&claimed);
+    let store = HookedStore::new(InMemoryBackend::new(), move |call| {
+        let claimed = Arc::clone(&hook);
+        Box::pin(async move {
+            match call {
+                // The retry is stored and due, and its owner does not know yet.
+                Call::AfterCommit(made) if is_at(&made, EntryKind::AttemptFailed, "twice") => claimed.notified().await,
+                Call::AfterClaim(views) if views.iter().any(|view| view.head.attempt == 1) => claimed.notify_one(),
+                _ => {}
+            }
+            true
+        })
+    });
+    let twice = flow("twice")
+        .then("twice", |x: u32| async move { if task_context!().unwrap().attempt == 1 { Err("once".into()) } else { Ok(x) } })
+        .with_metadata(retried(1))
+        .build()
+        .unwrap();
+    let client = WorkflowClient::from_shared(Arc::clone(&store));
+    client.submit(&twice, "a", 7).await.unwrap();
+    let workflows = WorkflowSet::new().with(Arc::new(twice.clone()));
+    let worker = LocalWorker::from_shared(store).lease(Duration::from_hours(1)).spawn(workflows).await.unwrap();
+    assert_eq!(soon("the instance", client.wait_for(&twice, "a", None)).await.unwrap(), 7);
+    worker.shutdown();
+    soon("the worker", worker.join()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_lost_reply_in_one_branch_runs_nothing_of_its_sibling_again() {
     let (lost, begun, ended, ran) =
         (Arc::new(AtomicBool::new(false)), Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)), Arc::new(AtomicU32::new(0)));

@@ -15,6 +15,9 @@ use crate::host::Host;
 use crate::keeper;
 use crate::workflows::WorkflowSet;
 
+/// So often a run is looked at for branches to give back.
+const GIVE_BACK_ROUNDS: usize = 3;
+
 /// How a session holds its leases.
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
@@ -121,10 +124,17 @@ impl Session {
 
     /// Gives back the branches of a run that it still holds after their futures were dropped.
     pub async fn give_back(self: &Arc<Self>, workflows: &WorkflowSet, run: RunNumber) -> Result<(), StoreError> {
-        let branches = ask(&*self.host, self.options.patience, || self.store.load(self.lease, run, Vec::new())).await?;
-        for branch in branches {
-            if let Some(workflow) = workflows.get(&branch.definition) {
-                self.hand_back(&**workflow, &branch).await?;
+        // A commit whose future was dropped may still be applied, and move a branch or make new ones, until
+        // something of ours that was asked for after it is answered. So it looks again.
+        for _ in 0..GIVE_BACK_ROUNDS {
+            let branches = ask(&*self.host, self.options.patience, || self.store.load(self.lease, run, Vec::new())).await?;
+            if branches.is_empty() {
+                return Ok(());
+            }
+            for branch in branches {
+                if let Some(workflow) = workflows.get(&branch.definition) {
+                    self.hand_back(&**workflow, &branch).await?;
+                }
             }
         }
         Ok(())

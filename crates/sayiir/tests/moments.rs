@@ -379,3 +379,12 @@ async fn a_lost_reply_in_one_branch_runs_nothing_of_its_sibling_again() {
     assert_eq!(ran.load(Ordering::SeqCst), 1, "what was stored is not run again");
     opener.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_wait_without_end_waits() {
+    let store = InMemoryBackend::new();
+    let client = WorkflowClient::new(store.clone());
+    let one = flow("one").then("one", |x: u32| async move { Ok(x) }).build().unwrap();
+    assert!(CheckpointingRunner::new(store).run(&one, "a", 1).await.unwrap().is_completed());
+    assert!(client.wait("a", Some(Duration::MAX)).await.unwrap().status.is_completed());
+}

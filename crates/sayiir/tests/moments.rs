@@ -388,3 +388,39 @@ async fn a_wait_without_end_waits() {
     assert!(CheckpointingRunner::new(store).run(&one, "a", 1).await.unwrap().is_completed());
     assert!(client.wait("a", Some(Duration::MAX)).await.unwrap().status.is_completed());
 }
+
+#[tokio::test]
+async fn a_join_that_is_given_up_can_be_made_again() {
+    let gate = Arc::new(Notify::new());
+    let (reached, begun, wait) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::clone(&gate));
+    let note = Arc::clone(&begun);
+    let slow = flow("slow")
+        .then("slow", move |x: u32| {
+            let (note, wait) = (Arc::clone(&note), Arc::clone(&wait));
+            async move {
+                note.notify_one();
+                wait.notified().await;
+                Ok(x)
+            }
+        })
+        .build()
+        .unwrap();
+    let store = InMemoryBackend::new();
+    WorkflowClient::new(store.clone()).submit(&slow, "a", 1).await.unwrap();
+    let worker = LocalWorker::builder(store.clone()).spawn(WorkflowSet::new().with(Arc::new(slow.clone()))).await.unwrap();
+    soon("the task", begun.notified()).await;
+    worker.shutdown();
+    assert!(tokio::time::timeout(Duration::from_millis(1), worker.join()).await.is_err(), "its task still runs");
+    let (other, note) = (worker.clone(), Arc::clone(&reached));
+    let joined = tokio::spawn(async move {
+        note.notify_one();
+        other.join().await
+    });
+    reached.notified().await;
+    tokio::task::yield_now().await;
+    assert!(!joined.is_finished(), "its task still runs");
+    gate.notify_one();
+    soon("the worker", joined).await.unwrap().unwrap();
+    soon("another join", worker.join()).await.unwrap();
+    assert!(WorkflowClient::new(store).status("a").await.unwrap().is_completed());
+}

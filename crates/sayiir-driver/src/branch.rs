@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sayiir_core::branch::{BranchView, Phase};
-use sayiir_core::control::SignalRequest;
-use sayiir_core::transition::{Next, Transition, Wake};
+use sayiir_core::control::{SignalKind, SignalRequest};
+use sayiir_core::transition::{Next, Transition};
 use sayiir_core::workflow::RunnableWorkflow;
 use sayiir_engine::{Decision, Definition, Effect, Input, TaskFailure, decide};
 use sayiir_persistence::{ControlAction, ControlCommand, StoreError};
@@ -57,8 +57,8 @@ impl Session {
             Decision::Commit(mut transition) => {
                 // One child goes on in the place of its parent.
                 self.tailor(workflow.plan(), ticket.group().free() + 1, &mut transition);
-                if sets_timer(&transition) {
-                    ticket.group().note_timer();
+                if leaves_work(&transition) {
+                    ticket.group().note_due();
                 }
                 match self.commit(&branch, *transition).await {
                     Ok(Committed::Holding(views)) => Ok(self.go_on(ticket, workflows, hold, views).await),
@@ -94,22 +94,25 @@ impl Session {
                 }
             }
             Effect::ApplyControl(kind) => {
-                let action = match kind {
-                    sayiir_core::control::SignalKind::Cancel => ControlAction::Cancel,
-                    sayiir_core::control::SignalKind::Pause => ControlAction::Pause,
-                };
-                let recorded = ask(&*self.host, self.options.patience, || self.store.requested_control(&branch.instance_id, kind)).await?;
-                if let Some(SignalRequest { reason, requested_by, requested_at: _ }) = recorded {
-                    let command = ControlCommand {
-                        instance_id: Arc::clone(&branch.instance_id),
-                        action,
-                        request: SignalRequest::new(reason, requested_by),
-                    };
-                    ask(&*self.host, self.options.patience, || self.store.control(command.clone())).await?;
-                }
+                self.apply_control(&branch.instance_id, kind).await?;
                 self.reloaded(branch, Input::Taken).await
             }
         }
+    }
+
+    /// Applies the recorded request, if it is still there.
+    pub(crate) async fn apply_control(&self, instance_id: &Arc<str>, kind: SignalKind) -> Result<(), StoreError> {
+        let action = match kind {
+            SignalKind::Cancel => ControlAction::Cancel,
+            SignalKind::Pause => ControlAction::Pause,
+        };
+        let recorded = ask(&*self.host, self.options.patience, || self.store.requested_control(instance_id, kind)).await?;
+        if let Some(SignalRequest { reason, requested_by, requested_at: _ }) = recorded {
+            let command =
+                ControlCommand { instance_id: Arc::clone(instance_id), action, request: SignalRequest::new(reason, requested_by) };
+            ask(&*self.host, self.options.patience, || self.store.control(command.clone())).await?;
+        }
+        Ok(())
     }
 
     /// Goes on with the first of the branches, and drives the others beside it.
@@ -144,11 +147,13 @@ impl Session {
     }
 }
 
-const fn sets_timer(transition: &Transition) -> bool {
+/// Whether it leaves branches that nobody holds and that are or will be due by themselves.
+const fn leaves_work(transition: &Transition) -> bool {
     match &transition.next {
-        Next::Release { wake, .. } => !matches!(wake, Wake::Now),
+        Next::Release { .. } => true,
         Next::Await { wake, .. } => wake.is_some(),
-        Next::Run { .. } | Next::Fork { .. } | Next::EndBranch | Next::Finish | Next::Fail { .. } => false,
+        Next::Fork { head: _, children, keep } => *keep < children.len(),
+        Next::Run { .. } | Next::EndBranch | Next::Finish | Next::Fail { .. } => false,
     }
 }
 

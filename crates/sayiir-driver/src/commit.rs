@@ -30,7 +30,10 @@ impl Session {
         };
         match outcome {
             CommitOutcome::Accepted { at, readied_parent } => self.held_after(branch, transition, at, readied_parent).await,
-            CommitOutcome::AlreadyAccepted => Ok(Committed::Holding(self.load(branch, Vec::new()).await?)),
+            CommitOutcome::AlreadyAccepted => {
+                let ids = left_with_owner(branch, &transition);
+                Ok(Committed::Holding(if ids.is_empty() { Vec::new() } else { self.load(branch, ids).await? }))
+            }
             CommitOutcome::Refused(Refusal::Moved) => Ok(Committed::Moved),
             CommitOutcome::Refused(Refusal::LeaseLost | Refusal::Ended | Refusal::Replaced) => Ok(Committed::Lost),
         }
@@ -113,6 +116,17 @@ impl Session {
             return Ok(Committed::Holding(self.load(branch, ids).await?));
         }
         Ok(Committed::Holding(views))
+    }
+}
+
+/// The branches that `transition` of `branch` can have left with its owner. No others may be loaded instead:
+/// a sibling that ends while they are on their way would be driven again from where it stood.
+fn left_with_owner(branch: &BranchView, transition: &Transition) -> Vec<BranchId> {
+    match &transition.next {
+        Next::Run { .. } => vec![branch.branch.clone()],
+        Next::Fork { head: _, children: _, keep } => (0..*keep).map(|index| branch.branch.child(branch.revision + 1, index)).collect(),
+        Next::EndBranch => branch.branch.parent().into_iter().collect(),
+        Next::Release { .. } | Next::Await { .. } | Next::Finish | Next::Fail { .. } => Vec::new(),
     }
 }
 

@@ -37,7 +37,7 @@ struct State {
     next: u64,
     tasks: BTreeMap<u64, Option<Box<dyn AbortTask>>>,
     fault: Option<Fault>,
-    timer_set: bool,
+    due: bool,
 }
 
 impl Group {
@@ -78,14 +78,14 @@ impl Group {
         }
     }
 
-    /// Notes that a branch was parked until some time.
-    pub(crate) fn note_timer(&self) {
-        self.state().timer_set = true;
+    /// Notes that a branch was left to be due at some time.
+    pub(crate) fn note_due(&self) {
+        self.state().due = true;
     }
 
-    /// Whether a branch was parked until some time since the last call.
-    pub(crate) fn take_timer(&self) -> bool {
-        std::mem::take(&mut self.state().timer_set)
+    /// Whether a branch was left to be due at some time since the last call.
+    pub(crate) fn take_due(&self) -> bool {
+        std::mem::take(&mut self.state().due)
     }
 
     pub(crate) fn fault(&self, fault: Fault) {

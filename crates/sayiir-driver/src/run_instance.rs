@@ -19,6 +19,9 @@ const BATCH: usize = 64;
 /// How long to wait at most before looking again at an instance that other workers hold.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// How long to sleep where nothing is due.
+const LONG: Duration = Duration::from_hours(1);
+
 /// How an instance stands when its driver stops.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunEnd {
@@ -64,10 +67,11 @@ pub async fn drive_instance(
     let watch = store.wakeups().listen_instance(instance_id);
     let mut driven = root.is_some();
     let mut look = !driven;
-    let mut timers = false;
     if let Some(root) = root {
         session.drive(group, workflows, *root);
     }
+    // The timer outlives the turns of the loop; it is set anew when what is due next may have changed.
+    let (mut timer, mut timer_stale) = (session.host.sleep(LONG), false);
     loop {
         let (ended, changed) = (group.listen(), watch.listen());
         if look {
@@ -76,7 +80,7 @@ pub async fn drive_instance(
         if let Some(fault) = group.take_fault() {
             return Err(DriveError::Fault(fault));
         }
-        let mut wait = None;
+        timer_stale |= group.take_due() || look;
         if group.active() == 0 {
             let record = read(session, instance_id).await?.ok_or_else(|| DriveError::Gone(Arc::clone(instance_id)))?;
             if record.summary.run != run {
@@ -85,20 +89,22 @@ pub async fn drive_instance(
             match left(&record, driven, wait_for) {
                 Left::Stop => return Ok(RunEnd { status: record.summary.status, output: record.output }),
                 Left::Others => return Ok(RunEnd { status: WorkflowStatus::InProgress, output: None }),
-                Left::Wait => wait = Some(next_due(session, instance_id).await?.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN)),
+                Left::Wait => {
+                    let wait = next_due(session, instance_id).await?.unwrap_or(LOOK_AGAIN);
+                    (timer, timer_stale) = (session.host.sleep(wait.min(LOOK_AGAIN)), false);
+                }
             }
-        } else {
-            timers |= group.take_timer();
-            if timers {
-                // There may be several: it is asked for the next one each time.
-                wait = next_due(session, instance_id).await?;
-                timers = wait.is_some();
-            }
+        } else if timer_stale && group.free() > 0 {
+            let wait = next_due(session, instance_id).await?;
+            (timer, timer_stale) = (session.host.sleep(wait.unwrap_or(LONG)), false);
         }
-        let timer = session.host.sleep(wait.unwrap_or(Duration::from_hours(1)));
-        look = match select(ended, select(changed, timer)).await {
+        look = match select(ended, select(changed, &mut timer)).await {
             Either::Left(_) => group.active() == 0,
-            Either::Right(_) => true,
+            Either::Right((Either::Left(_), _)) => true,
+            Either::Right((Either::Right(_), _)) => {
+                timer = session.host.sleep(LONG);
+                true
+            }
         };
     }
 }
@@ -178,24 +184,31 @@ pub enum DriveError {
     Gone(Arc<str>),
 }
 
-/// A run's drive that is given back when its caller is dropped.
+/// A run's drive that is given back when its caller is dropped, or after an error.
 pub struct RunGuard {
     session: Arc<Session>,
     group: Arc<Group>,
     workflows: Arc<WorkflowSet>,
     run: Option<RunNumber>,
+    ended: bool,
 }
 
 impl RunGuard {
     /// Guards the branches that `group` drives.
     pub fn new(session: &Arc<Session>, group: &Arc<Group>, workflows: &Arc<WorkflowSet>, run: Option<RunNumber>) -> Self {
-        Self { session: Arc::clone(session), group: Arc::clone(group), workflows: Arc::clone(workflows), run }
+        Self { session: Arc::clone(session), group: Arc::clone(group), workflows: Arc::clone(workflows), run, ended: false }
+    }
+
+    /// The drive has come to its end, and holds nothing any more.
+    pub fn ended(&mut self) {
+        self.ended = true;
     }
 }
 
 impl Drop for RunGuard {
     fn drop(&mut self) {
-        if self.group.active() == 0 {
+        // A branch that met an error is still leased, though nobody drives it.
+        if self.ended {
             return;
         }
         self.group.abort();

@@ -5,16 +5,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_lock::RwLock;
-use event_listener::Event;
 use futures_channel::oneshot;
 use sayiir_core::branch::{BranchId, BranchView, LeaseId, RunNumber};
 use sayiir_persistence::{Process, Store, StoreError};
 
 use crate::ask::ask;
-use crate::group::Group;
+use crate::group::{Fault, Group, Ticket};
 use crate::host::Host;
 use crate::keeper;
 use crate::workflows::WorkflowSet;
+
+/// So often a run is looked at for branches to give back.
+const GIVE_BACK_ROUNDS: usize = 3;
 
 /// How a session holds its leases.
 #[derive(Debug, Clone)]
@@ -41,33 +43,45 @@ pub struct Session {
     pub(crate) options: SessionOptions,
     /// Taken for writing by a task that is to run alone, else for reading.
     pub(crate) beside: RwLock<()>,
-    /// Announces the end of the session to its keeper, which must not keep the store open.
-    pub(crate) ended: Arc<Event>,
-    held: Mutex<BTreeMap<Key, Slot>>,
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.ended.notify(usize::MAX);
-    }
+    held: Mutex<Held>,
+    /// Ends the keeper when it is dropped.
+    _alive: oneshot::Sender<()>,
 }
 
 /// A branch of a run.
 pub(crate) type Key = (RunNumber, BranchId);
 
+/// A branch as it is held once: one that is given up and taken again has another number.
+pub(crate) type HeldOnce = (Key, u64);
+
 #[derive(Default)]
+struct Held {
+    slots: BTreeMap<Key, Slot>,
+    last: u64,
+}
+
 struct Slot {
+    number: u64,
     /// Ends the task that runs at the branch.
     abort: Option<oneshot::Sender<()>>,
+    /// Dropped with the slot: tells who took the branch again before it was let go.
+    next: Option<oneshot::Sender<()>>,
+}
+
+impl Held {
+    fn insert(&mut self, key: Key) {
+        self.last += 1;
+        self.slots.insert(key, Slot { number: self.last, abort: None, next: None });
+    }
 }
 
 impl Session {
     /// Opens a session in the store.
     pub async fn open(store: Arc<dyn Store>, host: Arc<dyn Host>, options: SessionOptions) -> Result<Arc<Self>, StoreError> {
         let lease = ask(&*host, options.patience, || store.open_session(host.process())).await?;
-        let session =
-            Arc::new(Self { store, host, lease, options, beside: RwLock::new(()), ended: Arc::default(), held: Mutex::default() });
-        keeper::start(&session);
+        let (alive, ended) = oneshot::channel();
+        let session = Arc::new(Self { store, host, lease, options, beside: RwLock::new(()), held: Mutex::default(), _alive: alive });
+        keeper::start(&session, ended);
         Ok(session)
     }
 
@@ -79,18 +93,48 @@ impl Session {
     /// Drives a branch that the session holds, beside the caller, to its end or until it is given up.
     pub fn drive(self: &Arc<Self>, group: &Arc<Group>, workflows: &Arc<WorkflowSet>, branch: BranchView) {
         let Some(ticket) = group.begin() else { return };
-        let Some(hold) = self.hold((branch.run, branch.branch.clone())) else { return };
+        let key = (branch.run, branch.branch.clone());
         let (session, workflows, number) = (Arc::clone(self), Arc::clone(workflows), ticket.number);
-        let task = self.host.spawn(Box::pin(async move { session.drive_branch(&ticket, &workflows, hold, branch).await }));
+        let task = match self.hold(key.clone()) {
+            Some(hold) => self.host.spawn(Box::pin(async move { session.drive_branch(&ticket, &workflows, hold, branch).await })),
+            None => match self.let_go(&key) {
+                Some(let_go) => self.host.spawn(Box::pin(async move {
+                    // It is dropped, not sent.
+                    let _ = let_go.await;
+                    session.drive_again(&ticket, &workflows, branch).await;
+                })),
+                None => return,
+            },
+        };
         group.remember(number, task);
+    }
+
+    /// Drives a branch that was taken while its last drive had not yet let go of it, from where it stands now.
+    async fn drive_again(self: &Arc<Self>, ticket: &Ticket, workflows: &Arc<WorkflowSet>, branch: BranchView) {
+        let Some(hold) = self.hold((branch.run, branch.branch.clone())) else { return };
+        match self.load(&branch, vec![branch.branch.clone()]).await {
+            Ok(mut fresh) => {
+                if let Some(fresh) = fresh.pop() {
+                    self.drive_branch(ticket, workflows, hold, fresh).await;
+                }
+            }
+            Err(cause) => ticket.group().fault(Fault { instance_id: branch.instance_id, branch: branch.branch, cause }),
+        }
     }
 
     /// Gives back the branches of a run that it still holds after their futures were dropped.
     pub async fn give_back(self: &Arc<Self>, workflows: &WorkflowSet, run: RunNumber) -> Result<(), StoreError> {
-        let branches = ask(&*self.host, self.options.patience, || self.store.load(self.lease, run, Vec::new())).await?;
-        for branch in branches {
-            if let Some(workflow) = workflows.get(&branch.definition) {
-                self.hand_back(&**workflow, &branch).await?;
+        // A commit whose future was dropped may still be applied, and move a branch or make new ones, until
+        // something of ours that was asked for after it is answered. So it looks again.
+        for _ in 0..GIVE_BACK_ROUNDS {
+            let branches = ask(&*self.host, self.options.patience, || self.store.load(self.lease, run, Vec::new())).await?;
+            if branches.is_empty() {
+                return Ok(());
+            }
+            for branch in branches {
+                if let Some(workflow) = workflows.get(&branch.definition) {
+                    self.hand_back(&**workflow, &branch).await?;
+                }
             }
         }
         Ok(())
@@ -111,28 +155,42 @@ impl Session {
     /// Marks a branch as held; `None` if it is driven already.
     pub(crate) fn hold(self: &Arc<Self>, key: Key) -> Option<Hold> {
         let mut held = self.held();
-        if held.contains_key(&key) {
+        if held.slots.contains_key(&key) {
             return None;
         }
-        held.insert(key.clone(), Slot::default());
+        held.insert(key.clone());
         drop(held);
         Some(Hold { session: Arc::clone(self), key })
     }
 
-    pub(crate) fn held_keys(&self) -> Vec<Key> {
-        self.held().keys().cloned().collect()
+    /// Resolves when the branch is let go of; `None` if somebody waits for that already.
+    fn let_go(&self, key: &Key) -> Option<oneshot::Receiver<()>> {
+        let (sender, receiver) = oneshot::channel();
+        // Without a slot the sender is dropped here: it has just been let go of.
+        if let Some(slot) = self.held().slots.get_mut(key) {
+            if slot.next.is_some() {
+                return None;
+            }
+            slot.next = Some(sender);
+        }
+        Some(receiver)
+    }
+
+    /// What is held, in order of runs.
+    pub(crate) fn held_now(&self) -> Vec<HeldOnce> {
+        self.held().slots.iter().map(|(key, slot)| (key.clone(), slot.number)).collect()
     }
 
     /// Ends the task that runs at a branch which is no longer this session's.
-    pub(crate) fn abort_task(&self, key: &Key) {
-        let abort = self.held().get_mut(key).and_then(|slot| slot.abort.take());
+    pub(crate) fn abort_task(&self, (key, number): &HeldOnce) {
+        let abort = self.held().slots.get_mut(key).filter(|slot| slot.number == *number).and_then(|slot| slot.abort.take());
         if let Some(abort) = abort {
             // The receiver is gone if the task has just ended; its result will be refused.
             let _ = abort.send(());
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, BTreeMap<Key, Slot>> {
+    fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -151,20 +209,23 @@ impl Hold {
             return true;
         }
         let mut held = self.session.held();
-        let free = !held.contains_key(&key);
-        if free {
-            held.remove(&self.key);
-            held.insert(key.clone(), Slot::default());
-            self.key = key;
-        }
+        let free = !held.slots.contains_key(&key);
+        let left = if free {
+            held.insert(key.clone());
+            held.slots.remove(&std::mem::replace(&mut self.key, key))
+        } else {
+            None
+        };
         drop(held);
+        // Wakes who waits for it.
+        drop(left);
         free
     }
 
     /// Resolves when the task that now begins at the branch is to be aborted.
     pub(crate) fn task_begins(&self) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();
-        if let Some(slot) = self.session.held().get_mut(&self.key) {
+        if let Some(slot) = self.session.held().slots.get_mut(&self.key) {
             slot.abort = Some(sender);
         }
         receiver
@@ -173,6 +234,7 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.session.held().remove(&self.key);
+        let left = self.session.held().slots.remove(&self.key);
+        drop(left);
     }
 }

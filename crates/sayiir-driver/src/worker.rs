@@ -53,6 +53,17 @@ struct Others {
     may_ask: bool,
 }
 
+/// What a look for work came to.
+enum Seen {
+    /// There was no place for more; there may be more.
+    Full,
+    /// All that is due was taken.
+    All {
+        /// How long until there is more, if that is known.
+        next: Option<Duration>,
+    },
+}
+
 /// What ended a worker's wait.
 enum Woken {
     /// Something was announced, or a place became free.
@@ -86,22 +97,25 @@ impl Worker {
         loop {
             let (due, ended) = (self.session.store.wakeups().listen_due(), self.group.listen());
             let asked_before = others.may_ask;
-            let wait = match self.look(&mut others).await {
-                Ok(wait) => {
+            let (wait, full) = match self.look(&mut others).await {
+                Ok(seen) => {
                     failures = 0;
-                    wait.unwrap_or(self.options.safety_poll).min(self.options.safety_poll)
+                    match seen {
+                        Seen::Full => (self.options.safety_poll, true),
+                        Seen::All { next } => (next.unwrap_or(self.options.safety_poll).min(self.options.safety_poll), false),
+                    }
                 }
                 Err(error) => {
                     failures = failures.saturating_add(1);
                     tracing::warn!(%error, failures, "a worker cannot look for work");
-                    Duration::from_millis(10 << failures.min(9))
+                    (Duration::from_millis(10 << failures.min(9)), false)
                 }
             };
             if asked_before && !others.may_ask {
                 quiet = self.session.host.sleep(ASK_SESSIONS);
             }
-            // A worker that is full waits for a place; one that is not, for work.
-            let full = self.group.free() == 0;
+            // A worker that was full when it looked waits for a place; one that was not, for work. It does not ask
+            // how full it is now: a place that became free since then would make it wait for news that came before.
             let ask_again = others.stale && !others.may_ask;
             let news = async { if full { ended.await } else { due.await } };
             let may_ask = async { if ask_again { (&mut quiet).await } else { std::future::pending().await } };
@@ -128,8 +142,8 @@ impl Worker {
         }
     }
 
-    /// Claims what is due. Says how long until there is more, if that is known.
-    async fn look(&self, others: &mut Others) -> Result<Option<Duration>, StoreError> {
+    /// Claims what is due.
+    async fn look(&self, others: &mut Others) -> Result<Seen, StoreError> {
         self.look_at_others(others).await?;
         let scope = ClaimScope::Definitions {
             hashes: self.workflows.hashes(),
@@ -139,7 +153,7 @@ impl Worker {
         loop {
             let limit = self.options.batch.min(self.group.free());
             if limit == 0 {
-                return Ok(None);
+                return Ok(Seen::Full);
             }
             let request = ClaimRequest { lease: self.session.lease, ttl: self.session.options.ttl, limit, scope: scope.clone() };
             let branches = self.session.store.claim(request).await?;
@@ -153,7 +167,7 @@ impl Worker {
         }
         let wait = self.session.store.next_due(scope).await?;
         let watch = (!others.live.is_empty()).then_some(WATCH_PROCESSES);
-        Ok([wait, watch].into_iter().flatten().min())
+        Ok(Seen::All { next: [wait, watch].into_iter().flatten().min() })
     }
 
     /// Takes over the work of processes on this host that have died.

@@ -178,8 +178,11 @@ impl<B: Store> CheckpointingRunner<B> {
     ) -> Result<RunEnd, RuntimeError> {
         let group = Arc::new(Group::new(BRANCHES));
         let workflows = Arc::new(WorkflowSet::new().with(workflow));
-        let guard = RunGuard::new(&session, &group, &workflows, Some(run));
+        let mut guard = RunGuard::new(&session, &group, &workflows, Some(run));
         let end = drive_instance(&session, &group, &workflows, &Arc::from(instance_id), run, root, wait_for).await;
+        if end.is_ok() {
+            guard.ended();
+        }
         drop(guard);
         Ok(end?)
     }

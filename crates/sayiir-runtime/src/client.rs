@@ -249,7 +249,8 @@ impl<B: Store> WorkflowClient<B> {
     ///
     /// `NotFound` if the id is unknown.
     pub async fn wait(&self, instance_id: &str, timeout: Option<Duration>) -> Result<Outcome, RuntimeError> {
-        let deadline = timeout.map(|timeout| tokio::time::Instant::now() + timeout);
+        // A time beyond what the clock can tell never comes.
+        let deadline = timeout.and_then(|timeout| tokio::time::Instant::now().checked_add(timeout));
         let watch = self.backend.wakeups().listen_instance(instance_id);
         loop {
             let changed = watch.listen();

@@ -424,3 +424,32 @@ async fn a_join_that_is_given_up_can_be_made_again() {
     soon("another join", worker.join()).await.unwrap();
     assert!(WorkflowClient::new(store).status("a").await.unwrap().is_completed());
 }
+
+#[tokio::test]
+async fn a_runner_leaves_the_run_that_replaced_its_own_to_others() {
+    let (reached, ran) = (Arc::new(Notify::new()), Arc::new(AtomicU32::new(0)));
+    let (note, counted) = (Arc::clone(&reached), Arc::clone(&ran));
+    let endless = flow("endless")
+        .then("endless", move |x: u32| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            note.notify_one();
+            async move {
+                if x == 1 {
+                    std::future::pending::<()>().await;
+                }
+                Ok(x)
+            }
+        })
+        .build()
+        .unwrap();
+    let store = InMemoryBackend::new();
+    let (runner, first) = (CheckpointingRunner::new(store.clone()).with_lease(Duration::from_hours(1)), endless.clone());
+    let run = tokio::spawn(async move { runner.run(&first, "a", 1).await });
+    soon("the task", reached.notified()).await;
+    let client = WorkflowClient::new(store.clone()).with_conflict_policy(ConflictPolicy::TerminateExisting);
+    client.submit(&endless, "a", 1).await.unwrap();
+    let error = soon("the replaced run", run).await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("replaced"), "{error}");
+    assert_eq!(ran.load(Ordering::SeqCst), 1, "the new run is a worker's");
+    assert!(store.instance("a").await.unwrap().unwrap().branches.iter().all(|branch| branch.lease.is_none()));
+}

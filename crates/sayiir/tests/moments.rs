@@ -453,3 +453,15 @@ async fn a_runner_leaves_the_run_that_replaced_its_own_to_others() {
     assert_eq!(ran.load(Ordering::SeqCst), 1, "the new run is a worker's");
     assert!(store.instance("a").await.unwrap().unwrap().branches.iter().all(|branch| branch.lease.is_none()));
 }
+
+#[tokio::test]
+async fn a_run_is_started_with_as_much_patience_as_it_is_driven() {
+    let one = flow("one").then("one", |x: u32| async move { Ok(x) }).build().unwrap();
+    let store = Arc::new(FaultStore::new(Arc::new(InMemoryBackend::new())));
+    // The session is the first write.
+    for write in 2..12 {
+        store.fail_write(write, Fault::RequestLost);
+    }
+    let runner = CheckpointingRunner::from_shared(store).with_patience(Duration::from_mins(1));
+    assert!(tokio::time::timeout(4 * SOON, runner.run(&one, "a", 1)).await.unwrap().unwrap().is_completed());
+}

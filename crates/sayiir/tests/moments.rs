@@ -465,3 +465,38 @@ async fn a_run_is_started_with_as_much_patience_as_it_is_driven() {
     let runner = CheckpointingRunner::from_shared(store).with_patience(Duration::from_mins(1));
     assert!(tokio::time::timeout(4 * SOON, runner.run(&one, "a", 1)).await.unwrap().unwrap().is_completed());
 }
+
+#[tokio::test]
+async fn a_worker_that_is_told_to_stop_ends_with_its_tasks_and_gives_the_rest_back() {
+    let (begun, gate, second) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(AtomicU32::new(0)));
+    let (note, wait, counted) = (Arc::clone(&begun), Arc::clone(&gate), Arc::clone(&second));
+    let two = flow("two")
+        .then("one", move |x: u32| {
+            let (note, wait) = (Arc::clone(&note), Arc::clone(&wait));
+            async move {
+                note.notify_one();
+                wait.notified().await;
+                Ok(x + 1)
+            }
+        })
+        .then("two", move |x: u32| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async move { Ok(x + 1) }
+        })
+        .build()
+        .unwrap();
+    let store = InMemoryBackend::new();
+    let client = WorkflowClient::new(store.clone());
+    client.submit(&two, "a", 1).await.unwrap();
+    let workflows = WorkflowSet::new().with(Arc::new(two.clone()));
+    let worker = LocalWorker::builder(store.clone()).lease(Duration::from_hours(1)).spawn(workflows).await.unwrap();
+    soon("the task", begun.notified()).await;
+    worker.shutdown();
+    tokio::task::yield_now().await;
+    gate.notify_one();
+    soon("the worker", worker.join()).await.unwrap();
+    assert_eq!(second.load(Ordering::SeqCst), 0, "it began another task");
+    assert_eq!(client.get_task_result("a", "one").await.unwrap().as_deref(), Some(&b"2"[..]));
+    assert!(soon("the rest", CheckpointingRunner::new(store).resume(&two, "a")).await.unwrap().is_completed());
+    assert_eq!(client.wait_for(&two, "a", None).await.unwrap(), 3);
+}

@@ -500,3 +500,35 @@ async fn a_worker_that_is_told_to_stop_ends_with_its_tasks_and_gives_the_rest_ba
     assert!(soon("the rest", CheckpointingRunner::new(store).resume(&two, "a")).await.unwrap().is_completed());
     assert_eq!(client.wait_for(&two, "a", None).await.unwrap(), 3);
 }
+
+#[tokio::test]
+async fn a_renewal_that_failed_is_tried_again_before_the_lease_ends() {
+    const LEASE: Duration = Duration::from_secs(2);
+    let (asked, hook) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicU32::new(0)));
+    let told = Arc::clone(&asked);
+    let store = HookedStore::new(InMemoryBackend::new(), move |call| {
+        let first = call == Call::BeforeRenew && hook.fetch_add(1, Ordering::SeqCst) == 0;
+        if call == Call::BeforeRenew {
+            told.add_permits(1);
+        }
+        Box::pin(std::future::ready(!first))
+    });
+    let gate = Arc::new(Notify::new());
+    let wait = Arc::clone(&gate);
+    let slow = flow("slow")
+        .then("slow", move |x: u32| {
+            let wait = Arc::clone(&wait);
+            async move {
+                wait.notified().await;
+                Ok(x)
+            }
+        })
+        .build()
+        .unwrap();
+    let runner = CheckpointingRunner::from_shared(store).with_lease(LEASE);
+    let run = tokio::spawn(async move { runner.run(&slow, "a", 1).await });
+    soon("the first renewal", asked.acquire()).await.unwrap().forget();
+    tokio::time::timeout(LEASE * 2 / 5, asked.acquire()).await.expect("a second before the lease ends").unwrap().forget();
+    gate.notify_one();
+    assert!(soon("the run", run).await.unwrap().unwrap().is_completed());
+}

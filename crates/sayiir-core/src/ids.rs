@@ -185,8 +185,8 @@ impl TaskId {
     /// assert_eq!(TaskId::of_label(&TaskId::from("fetch").to_label()), TaskId::from("fetch"));
     /// ```
     pub fn of_label(label: &str) -> Self {
-        if let Some(id) = label.strip_prefix('@').and_then(parse_hex) {
-            return Self(id);
+        if let Some(id) = Self::from_label(label) {
+            return id;
         }
         if !label.contains('[') {
             return Self::from(label);
@@ -195,6 +195,11 @@ impl TaskId {
         let first = pieces.next().unwrap_or_default().to_owned();
         let path = pieces.fold(first, |path, piece| path + piece.split_once(']').map_or(piece, |(_slot, rest)| rest));
         Self::from(path.as_str())
+    }
+
+    /// The id that a label stands for, if it is one that [`TaskId::to_label`] made and no node path.
+    pub fn from_label(label: &str) -> Option<Self> {
+        label.strip_prefix('@').and_then(parse_hex).map(Self)
     }
 
     /// The label of a node of which only the id is known.

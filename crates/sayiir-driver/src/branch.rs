@@ -29,7 +29,10 @@ impl Session {
         };
         let (instance_id, id) = (Arc::clone(&branch.instance_id), branch.branch.clone());
         let mut turn: Turn = Some((branch, Input::Taken));
-        while let Some((branch, input)) = turn {
+        while let Some((branch, mut input)) = turn {
+            if input == Input::Taken && ticket.group().is_draining() {
+                input = Input::HandBack;
+            }
             turn = match self.turn(ticket, workflows, &*workflow, &mut hold, branch, input).await {
                 Ok(next) => next,
                 Err(cause) => {

@@ -33,6 +33,7 @@ pub struct Group {
 
 #[derive(Default)]
 struct State {
+    draining: bool,
     closed: bool,
     next: u64,
     tasks: BTreeMap<u64, Option<Box<dyn AbortTask>>>,
@@ -64,6 +65,15 @@ impl Group {
     /// The first fault, once.
     pub fn take_fault(&self) -> Option<Fault> {
         self.state().fault.take()
+    }
+
+    /// Lets every branch end its step, and gives it back then.
+    pub fn drain(&self) {
+        self.state().draining = true;
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.state().draining
     }
 
     /// Drops every future of the group; none is begun after that.

@@ -57,7 +57,10 @@ async fn keep(
             host.sleep(BURST).await;
         } else {
             for batch in held.chunks(BATCH) {
-                renew(&session, batch).await;
+                if !renew(&session, batch).await {
+                    // There is time for a few more tries before the leases end.
+                    timer = host.sleep(half / 8);
+                }
             }
         }
     }
@@ -83,15 +86,20 @@ async fn look(session: &Session, held: &[HeldOnce]) {
     }
 }
 
-async fn renew(session: &Session, held: &[HeldOnce]) {
+/// Renews, and says whether the store answered.
+async fn renew(session: &Session, held: &[HeldOnce]) -> bool {
     let keys = held.iter().map(|(key, _)| key.clone()).collect();
     match session.store.renew(session.lease, session.options.ttl, keys).await {
         Ok(answers) => {
             for (lost, _) in held.iter().zip(answers).filter(|(_, revision)| revision.is_none()) {
                 session.abort_task(lost);
             }
+            true
         }
-        // The next round renews; until a lease is taken over nothing is lost.
-        Err(error) => tracing::warn!(%error, "could not renew leases"),
+        // Until a lease is taken over nothing is lost.
+        Err(error) => {
+            tracing::warn!(%error, "could not renew leases");
+            false
+        }
     }
 }

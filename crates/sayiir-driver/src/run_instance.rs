@@ -75,7 +75,7 @@ pub async fn drive_instance(
     loop {
         let (ended, changed) = (group.listen(), watch.listen());
         if look {
-            driven |= claim(session, group, workflows, instance_id).await?;
+            driven |= claim(session, group, workflows, instance_id, run).await?;
         }
         if let Some(fault) = group.take_fault() {
             return Err(DriveError::Fault(fault));
@@ -114,6 +114,7 @@ async fn claim(
     group: &Arc<Group>,
     workflows: &Arc<WorkflowSet>,
     instance_id: &Arc<str>,
+    run: RunNumber,
 ) -> Result<bool, DriveError> {
     let mut any = false;
     loop {
@@ -128,6 +129,15 @@ async fn claim(
         }
         let branches = ask(&*session.host, session.options.patience, || session.store.claim(request.clone())).await?;
         any |= !branches.is_empty();
+        if branches.iter().any(|branch| branch.run != run) {
+            // Whoever started the run that took this one's place has it driven as they like.
+            for branch in branches {
+                if let Some(workflow) = workflows.get(&branch.definition) {
+                    session.hand_back(&**workflow, &branch).await?;
+                }
+            }
+            return Err(DriveError::Replaced(Arc::clone(instance_id)));
+        }
         let full = branches.len() == BATCH;
         for branch in branches {
             session.drive(group, workflows, branch);

@@ -88,7 +88,7 @@ impl Worker {
         &self.group
     }
 
-    /// Works until `stop` resolves; then takes nothing new, and returns while what it drives goes on.
+    /// Works until `stop` resolves; then takes nothing new, and returns while what it drives ends its step and is given back.
     pub async fn work(&self, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop.fuse());
         let mut others = Others { live: Vec::new(), stale: true, may_ask: true };
@@ -126,7 +126,10 @@ impl Worker {
                 () = self.session.host.sleep(wait).fuse() => Woken::Time,
             };
             match woken {
-                Woken::Stop => return,
+                Woken::Stop => {
+                    self.group.drain();
+                    return;
+                }
                 Woken::News => others.stale = true,
                 Woken::MayAsk => others.may_ask = true,
                 Woken::Time => {}

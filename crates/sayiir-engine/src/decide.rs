@@ -40,13 +40,13 @@ impl Definition<'_> {
     fn place_of(&self, head: &Head) -> Result<Place, String> {
         match head.phase {
             Phase::Start => Ok(Place::start(self.plan)),
-            Phase::At | Phase::Delaying | Phase::Awaiting | Phase::Joining => match head.node.strip_prefix('@') {
+            Phase::At | Phase::Delaying | Phase::Awaiting | Phase::Joining => match TaskId::from_label(&head.node) {
                 // An imported snapshot names a node by the hash of its path.
-                Some(hash) => TaskId::from_hex(hash)
-                    .ok()
-                    .and_then(|id| self.plan.find_by_task_id(id))
-                    .map(|node| Place { node, slots: Vec::new() }.enter(self.plan))
-                    .ok_or_else(|| format!("no node of workflow {:?} has the task id {hash}", self.plan.name())),
+                Some(id) => self
+                    .plan
+                    .find_by_task_id(id)
+                    .map(|node| Place::first_at(self.plan, node))
+                    .ok_or_else(|| format!("no node of workflow {:?} has the task id {id}", self.plan.name())),
                 None => Place::parse(self.plan, &head.node).map_err(|error| error.to_string()),
             },
         }

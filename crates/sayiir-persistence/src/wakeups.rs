@@ -12,7 +12,15 @@ use event_listener::{Event, EventListener};
 pub struct Wakeups {
     due: Event,
     control: Event,
-    instances: Mutex<HashMap<Arc<str>, Arc<Event>>>,
+    instances: Mutex<HashMap<Arc<str>, Watched>>,
+}
+
+/// An instance that somebody listens to.
+#[derive(Debug, Default)]
+struct Watched {
+    event: Arc<Event>,
+    /// Counted under the lock: references to the event come and go without it.
+    listeners: usize,
 }
 
 impl Wakeups {
@@ -33,7 +41,7 @@ impl Wakeups {
 
     /// Announces that the status of an instance changed.
     pub fn announce_instance(&self, instance_id: &str) {
-        let event = self.instances().get(instance_id).cloned();
+        let event = self.instances().get(instance_id).map(|watched| Arc::clone(&watched.event));
         if let Some(event) = event {
             event.notify(usize::MAX);
         }
@@ -43,7 +51,7 @@ impl Wakeups {
     pub fn announce_everything(&self) {
         self.announce_due();
         self.announce_control();
-        let events: Vec<_> = self.instances().values().cloned().collect();
+        let events: Vec<_> = self.instances().values().map(|watched| Arc::clone(&watched.event)).collect();
         for event in events {
             event.notify(usize::MAX);
         }
@@ -62,16 +70,15 @@ impl Wakeups {
     /// Listens for changes of one instance.
     pub fn listen_instance(&self, instance_id: &str) -> InstanceListener<'_> {
         let mut instances = self.instances();
-        let known = instances.get_key_value(instance_id).map(|(id, event)| (Arc::clone(id), Arc::clone(event)));
-        let (id, event) = known.unwrap_or_else(|| {
-            let (id, event): (Arc<str>, _) = (Arc::from(instance_id), Arc::new(Event::new()));
-            instances.insert(Arc::clone(&id), Arc::clone(&event));
-            (id, event)
-        });
+        let id = instances.get_key_value(instance_id).map_or_else(|| Arc::from(instance_id), |(id, _)| Arc::clone(id));
+        let watched = instances.entry(Arc::clone(&id)).or_default();
+        watched.listeners += 1;
+        let event = Arc::clone(&watched.event);
+        drop(instances);
         InstanceListener { wakeups: self, id, event }
     }
 
-    fn instances(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, Arc<Event>>> {
+    fn instances(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, Watched>> {
         self.instances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -94,9 +101,51 @@ impl InstanceListener<'_> {
 impl Drop for InstanceListener<'_> {
     fn drop(&mut self) {
         let mut instances = self.wakeups.instances();
-        // The map and this listener hold it: nobody else listens.
-        if Arc::strong_count(&self.event) <= 2 {
-            instances.remove(&self.id);
+        if let Some(watched) = instances.get_mut(&self.id) {
+            watched.listeners -= 1;
+            if watched.listeners == 0 {
+                instances.remove(&self.id);
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_of_a_listener_that_is_dropped_during_an_announcement() {
+        const IDS: usize = 20_000;
+        let (wakeups, now) = (Wakeups::new(), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while now.load(Ordering::SeqCst) < IDS {
+                        wakeups.announce_instance(&now.load(Ordering::SeqCst).to_string());
+                    }
+                });
+            }
+            for number in 0..IDS {
+                now.store(number, Ordering::SeqCst);
+                drop(wakeups.listen_instance(&number.to_string()));
+            }
+            now.store(IDS, Ordering::SeqCst);
+        });
+        assert_eq!(wakeups.instances().len(), 0);
+    }
+
+    #[test]
+    fn one_of_two_listeners_stays() {
+        let wakeups = Wakeups::new();
+        let (one, other) = (wakeups.listen_instance("a"), wakeups.listen_instance("a"));
+        drop(one);
+        let changed = other.listen();
+        wakeups.announce_instance("a");
+        event_listener::Listener::wait(changed);
+        drop(other);
+        assert_eq!(wakeups.instances().len(), 0);
     }
 }

@@ -143,7 +143,8 @@ impl<B: Store> CheckpointingRunner<B> {
     ) -> Result<RunEnd, RuntimeError> {
         let session = self.session().await?;
         let lease = Some((session.lease(), self.options.ttl));
-        match start_run(&*self.backend, workflow.plan(), &instance_id, input, self.policy, lease).await? {
+        let patience = self.options.patience.unwrap_or(Duration::MAX);
+        match start_run(&*self.backend, workflow.plan(), &instance_id, input, self.policy, lease, patience).await? {
             Started::Existing(status, output) => Ok(RunEnd { status, output }),
             Started::Fresh(root, run) => self.drive(session, workflow, instance_id, run, root, wait_for).await,
         }

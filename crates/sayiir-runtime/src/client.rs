@@ -27,6 +27,9 @@ const PAGE: usize = 1000;
 /// How often a wait looks even if nothing was announced: only a safety net.
 const SAFETY_POLL: Duration = Duration::from_secs(5);
 
+/// How long a submit goes on asking a store that gives no answer.
+const SUBMIT_PATIENCE: Duration = Duration::from_millis(300);
+
 /// Starts instances, and asks and tells them things. It runs no task itself: a worker does.
 pub struct WorkflowClient<B> {
     backend: Arc<B>,
@@ -153,7 +156,7 @@ impl<B: Store> WorkflowClient<B> {
         let encoded = workflow.encode_input(&input)?;
         drop(input);
         let (workflow, instance_id) = (runnable(workflow), instance_id.into());
-        match start_run(&*self.backend, workflow.plan(), &instance_id, encoded, self.policy, None).await? {
+        match start_run(&*self.backend, workflow.plan(), &instance_id, encoded, self.policy, None, SUBMIT_PATIENCE).await? {
             Started::Fresh(_, _) => Ok((WorkflowStatus::InProgress, None)),
             Started::Existing(status, output) => Ok((status, output)),
         }

@@ -149,7 +149,7 @@ pub struct WorkerHandle {
 }
 
 impl WorkerHandle {
-    /// Tells the worker to take nothing new and to end when its tasks have ended.
+    /// Tells the worker to take nothing new and to end when its tasks have ended; what comes after them is given back.
     pub fn shutdown(&self) {
         self.stop.asked.store(true, std::sync::atomic::Ordering::SeqCst);
         self.stop.event.notify(usize::MAX);

@@ -9,12 +9,12 @@ use sayiir_core::branch::LeaseId;
 use sayiir_core::plan::{Place, Plan};
 use sayiir_core::validate_instance_id;
 use sayiir_core::workflow::ConflictPolicy;
-use sayiir_persistence::{Definition, StartOutcome, StartRun, Store, StoreError};
+use sayiir_persistence::{Definition, StartOutcome, StartRun, Store};
 
 use crate::error::RuntimeError;
 
-/// So often a start is asked for again when the store gives no answer.
-const ASK_AGAIN: u32 = 6;
+/// The longest wait before a start is asked for again.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// What became of a start that was not refused.
 pub(crate) enum Started {
@@ -24,7 +24,7 @@ pub(crate) enum Started {
     Existing(sayiir_core::workflow::WorkflowStatus, Option<Bytes>),
 }
 
-/// Asks the store for a run of `plan`. Asked again after a lost reply it is the same start (by its nonce).
+/// Asks the store for a run of `plan`, for at most `patience` while it gives no answer. Asked again after a lost reply it is the same start (by its nonce).
 pub(crate) async fn start_run(
     store: &dyn Store,
     plan: &Plan,
@@ -32,6 +32,7 @@ pub(crate) async fn start_run(
     input: Bytes,
     policy: ConflictPolicy,
     lease: Option<(LeaseId, Duration)>,
+    patience: Duration,
 ) -> Result<Started, RuntimeError> {
     validate_instance_id(instance_id)?;
     let first = Place::start(plan);
@@ -45,15 +46,16 @@ pub(crate) async fn start_run(
         nonce: nonce(),
         lease,
     };
-    let mut asked = 0;
+    let (mut wait, mut waited) = (Duration::from_millis(5), Duration::ZERO);
     let outcome = loop {
         match store.start(request.clone()).await {
             Ok(outcome) => break outcome,
-            Err(error @ StoreError::Unavailable { .. }) if asked >= ASK_AGAIN => return Err(error.into()),
-            Err(StoreError::Unavailable { .. }) => asked += 1,
-            Err(error) => return Err(error.into()),
+            Err(error) if !error.is_transient() || waited >= patience => return Err(error.into()),
+            Err(_) => {}
         }
-        tokio::time::sleep(Duration::from_millis(5 << asked)).await;
+        tokio::time::sleep(wait).await;
+        waited += wait;
+        wait = (2 * wait).min(LONGEST_WAIT);
     };
     match outcome {
         StartOutcome::Fresh { run, created_at: _, root } => Ok(Started::Fresh(root, run)),

@@ -424,3 +424,111 @@ async fn a_join_that_is_given_up_can_be_made_again() {
     soon("another join", worker.join()).await.unwrap();
     assert!(WorkflowClient::new(store).status("a").await.unwrap().is_completed());
 }
+
+#[tokio::test]
+async fn a_runner_leaves_the_run_that_replaced_its_own_to_others() {
+    let (reached, ran) = (Arc::new(Notify::new()), Arc::new(AtomicU32::new(0)));
+    let (note, counted) = (Arc::clone(&reached), Arc::clone(&ran));
+    let endless = flow("endless")
+        .then("endless", move |x: u32| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            note.notify_one();
+            async move {
+                if x == 1 {
+                    std::future::pending::<()>().await;
+                }
+                Ok(x)
+            }
+        })
+        .build()
+        .unwrap();
+    let store = InMemoryBackend::new();
+    let (runner, first) = (CheckpointingRunner::new(store.clone()).with_lease(Duration::from_hours(1)), endless.clone());
+    let run = tokio::spawn(async move { runner.run(&first, "a", 1).await });
+    soon("the task", reached.notified()).await;
+    let client = WorkflowClient::new(store.clone()).with_conflict_policy(ConflictPolicy::TerminateExisting);
+    client.submit(&endless, "a", 1).await.unwrap();
+    let error = soon("the replaced run", run).await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("replaced"), "{error}");
+    assert_eq!(ran.load(Ordering::SeqCst), 1, "the new run is a worker's");
+    assert!(store.instance("a").await.unwrap().unwrap().branches.iter().all(|branch| branch.lease.is_none()));
+}
+
+#[tokio::test]
+async fn a_run_is_started_with_as_much_patience_as_it_is_driven() {
+    let one = flow("one").then("one", |x: u32| async move { Ok(x) }).build().unwrap();
+    let store = Arc::new(FaultStore::new(Arc::new(InMemoryBackend::new())));
+    // The session is the first write.
+    for write in 2..12 {
+        store.fail_write(write, Fault::RequestLost);
+    }
+    let runner = CheckpointingRunner::from_shared(store).with_patience(Duration::from_mins(1));
+    assert!(tokio::time::timeout(4 * SOON, runner.run(&one, "a", 1)).await.unwrap().unwrap().is_completed());
+}
+
+#[tokio::test]
+async fn a_worker_that_is_told_to_stop_ends_with_its_tasks_and_gives_the_rest_back() {
+    let (begun, gate, second) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(AtomicU32::new(0)));
+    let (note, wait, counted) = (Arc::clone(&begun), Arc::clone(&gate), Arc::clone(&second));
+    let two = flow("two")
+        .then("one", move |x: u32| {
+            let (note, wait) = (Arc::clone(&note), Arc::clone(&wait));
+            async move {
+                note.notify_one();
+                wait.notified().await;
+                Ok(x + 1)
+            }
+        })
+        .then("two", move |x: u32| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async move { Ok(x + 1) }
+        })
+        .build()
+        .unwrap();
+    let store = InMemoryBackend::new();
+    let client = WorkflowClient::new(store.clone());
+    client.submit(&two, "a", 1).await.unwrap();
+    let workflows = WorkflowSet::new().with(Arc::new(two.clone()));
+    let worker = LocalWorker::builder(store.clone()).lease(Duration::from_hours(1)).spawn(workflows).await.unwrap();
+    soon("the task", begun.notified()).await;
+    worker.shutdown();
+    tokio::task::yield_now().await;
+    gate.notify_one();
+    soon("the worker", worker.join()).await.unwrap();
+    assert_eq!(second.load(Ordering::SeqCst), 0, "it began another task");
+    assert_eq!(client.get_task_result("a", "one").await.unwrap().as_deref(), Some(&b"2"[..]));
+    assert!(soon("the rest", CheckpointingRunner::new(store).resume(&two, "a")).await.unwrap().is_completed());
+    assert_eq!(client.wait_for(&two, "a", None).await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn a_renewal_that_failed_is_tried_again_before_the_lease_ends() {
+    const LEASE: Duration = Duration::from_secs(2);
+    let (asked, hook) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicU32::new(0)));
+    let told = Arc::clone(&asked);
+    let store = HookedStore::new(InMemoryBackend::new(), move |call| {
+        let first = call == Call::BeforeRenew && hook.fetch_add(1, Ordering::SeqCst) == 0;
+        if call == Call::BeforeRenew {
+            told.add_permits(1);
+        }
+        Box::pin(std::future::ready(!first))
+    });
+    let gate = Arc::new(Notify::new());
+    let wait = Arc::clone(&gate);
+    let slow = flow("slow")
+        .then("slow", move |x: u32| {
+            let wait = Arc::clone(&wait);
+            async move {
+                wait.notified().await;
+                Ok(x)
+            }
+        })
+        .build()
+        .unwrap();
+    let runner = CheckpointingRunner::from_shared(store).with_lease(LEASE);
+    let run = tokio::spawn(async move { runner.run(&slow, "a", 1).await });
+    soon("the first renewal", asked.acquire()).await.unwrap().forget();
+    tokio::time::timeout(LEASE * 2 / 5, asked.acquire()).await.expect("a second before the lease ends").unwrap().forget();
+    gate.notify_one();
+    assert!(soon("the run", run).await.unwrap().unwrap().is_completed());
+}

@@ -33,6 +33,12 @@ impl Place {
         Self { node: plan.first(), slots: Vec::new() }.enter(plan)
     }
 
+    /// The node, reached for the first time: in iteration 0 of each loop around it.
+    pub fn first_at(plan: &Plan, node: NodeIx) -> Self {
+        let slots = plan.node(node).pieces.len().saturating_sub(1);
+        Self { node, slots: vec!["0".to_owned(); slots] }.enter(plan)
+    }
+
     /// Goes into loops (at iteration 0) and children until a node that does something itself.
     #[must_use]
     pub fn enter(mut self, plan: &Plan) -> Self {

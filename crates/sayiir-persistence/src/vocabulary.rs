@@ -23,7 +23,7 @@ use crate::traits::BackendResult;
 const PAGE: usize = 1000;
 
 fn not_found(instance_id: &str) -> BackendError {
-    BackendError::NotFound(instance_id.into())
+    BackendError::NotFound(format!("{instance_id:?}").into())
 }
 
 /// The placement of a task with this priority and these tags.

@@ -33,5 +33,5 @@ pub use sayiir_sqlite::{SqliteBackend, SqliteOptions};
 pub mod prelude {
     pub use sayiir_runtime::prelude::*;
     #[cfg(feature = "sqlite")]
-    pub use sayiir_sqlite::SqliteBackend;
+    pub use sayiir_sqlite::{SqliteBackend, SqliteOptions};
 }

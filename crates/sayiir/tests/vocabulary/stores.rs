@@ -4,6 +4,8 @@ use bytes::Bytes;
 use sayiir::core::snapshot::{SignalKind, SignalRequest, WorkflowSnapshot, WorkflowSnapshotState};
 use sayiir::prelude::*;
 
+use crate::support::context;
+
 async fn snapshots_and_signals<B: PersistentBackend + Clone>(store: B) {
     let unknown = store.load_snapshot("nobody").await.unwrap_err();
     assert!(matches!(unknown, BackendError::NotFound(_)) && unknown.to_string().contains("not found"), "{unknown}");
@@ -65,11 +67,39 @@ async fn events<B: SignalStore>(store: B) {
 #[tokio::test]
 async fn in_memory() {
     snapshots_and_signals(InMemoryBackend::default()).await;
+    saving_what_was_loaded_changes_nothing(InMemoryBackend::new()).await;
     events(InMemoryBackend::new()).await;
 }
 
 #[tokio::test]
 async fn on_sqlite() {
     snapshots_and_signals(SqliteBackend::in_memory().await.unwrap()).await;
+    saving_what_was_loaded_changes_nothing(SqliteBackend::in_memory().await.unwrap()).await;
     events(SqliteBackend::in_memory().await.unwrap()).await;
+}
+
+/// What was loaded can be saved as it is: the instance stays where it stands, in a loop's second iteration too.
+async fn saving_what_was_loaded_changes_nothing<B: PersistentBackend + Clone>(store: B) {
+    let workflow = WorkflowBuilder::new(context("rounds"))
+        .loop_flow(
+            "rounds",
+            |body| {
+                body.then("count", |x: u32| async move { Ok(x + 1) })
+                    .wait_for_signal("gate", "go", None)
+                    .then("more", |x: u32| async move { Ok(if x < 2 { LoopResult::Again(x) } else { LoopResult::Done(x) }) })
+            },
+            2,
+        )
+        .build()
+        .unwrap();
+    let (runner, client) = (CheckpointingRunner::new(store.clone()), WorkflowClient::new(store.clone()));
+    runner.run(&workflow, "r", 0).await.unwrap();
+    client.send_event("r", "go", "1").await.unwrap();
+    let status = runner.resume(&workflow, "r").await.unwrap();
+    assert!(matches!(&status, WorkflowStatus::AwaitingSignal { signal_id, .. } if signal_id == "rounds[1]/gate"), "{status:?}");
+    let mut snapshot = store.load_snapshot("r").await.unwrap();
+    store.save_snapshot(&mut snapshot).await.unwrap();
+    assert_eq!(client.status("r").await.unwrap(), status);
+    client.send_event("r", "go", "2").await.unwrap();
+    assert_eq!(runner.resume(&workflow, "r").await.unwrap(), WorkflowStatus::Completed);
 }

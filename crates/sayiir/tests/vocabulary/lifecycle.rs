@@ -17,6 +17,7 @@ async fn prepare<B: SnapshotStore + SignalStore>(store: &B, hash: &str, policy: 
 }
 
 async fn the_contract<B: SnapshotStore + SignalStore>(store: B) {
+    assert!(store.transactional().is_some());
     let all = [ConflictPolicy::Fail, ConflictPolicy::UseExisting, ConflictPolicy::TerminateExisting];
 
     // An unknown id starts fresh under any policy, and is stored.

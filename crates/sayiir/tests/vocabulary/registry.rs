@@ -60,3 +60,24 @@ async fn a_workflow_with_a_registry_is_stored_and_rebuilt() {
     let (workflow, registry) = workflow.into_parts();
     assert_eq!((workflow.run_once(1).await.unwrap(), registry.len()), (9, 3));
 }
+
+#[tokio::test]
+async fn a_registered_join_may_take_names_and_payloads() {
+    let registry = TaskRegistry::with_codec(Arc::new(JsonCodec))
+        .register_fn("names", |results: NamedBranchResults| async move {
+            assert_eq!((results.len(), results.is_empty()), (2, false));
+            assert_eq!(results.as_slice()[0].0, "add");
+            assert_eq!(results.clone().into_map()["double"], "8");
+            Ok(results.into_vec().into_iter().map(|(name, _)| name).collect::<Vec<_>>())
+        })
+        .build();
+    let workflow = WorkflowBuilder::new(context("names"))
+        .with_existing_registry(registry)
+        .fork()
+        .branch_task_with(Add(1))
+        .branch_task::<Double>()
+        .join_registered::<Vec<String>>("names")
+        .build()
+        .unwrap();
+    assert_eq!(workflow.run_once(4).await.unwrap(), ["add", "double"]);
+}

@@ -79,3 +79,15 @@ async fn a_task_knows_where_it_is() {
     let client = WorkflowClient::from_shared(Arc::clone(runner.backend()));
     assert_eq!(client.wait_for(&workflow, "w", None).await.unwrap().unwrap(), r#"{"team":"x"}"#);
 }
+
+#[tokio::test]
+async fn a_decode_error_says_that_it_is_one() {
+    let numbers = WorkflowBuilder::new(context("same")).then("a", |x: u32| async move { Ok(x) }).build().unwrap();
+    let words = WorkflowBuilder::new(context("same")).then("a", |_: u32| async move { Ok(String::new()) }).build().unwrap();
+    let runner = CheckpointingRunner::new(InMemoryBackend::new());
+    runner.run(&numbers, "n", 1).await.unwrap();
+    let client = WorkflowClient::from_shared(Arc::clone(runner.backend()));
+    let error = client.wait_for(&words, "n", None).await.unwrap_err();
+    assert!(error.is_decode_error() && matches!(error, RuntimeError::Codec(_)), "{error}");
+    assert!(!client.status("nobody").await.unwrap_err().is_decode_error());
+}

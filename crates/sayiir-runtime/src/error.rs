@@ -26,6 +26,9 @@ pub enum RuntimeError {
     /// A task failed.
     #[error("a task failed")]
     Task(#[source] BoxError),
+    /// A worker was given nothing to serve.
+    #[error("a worker needs at least one workflow")]
+    NoWorkflow,
     /// The runtime ended what it was asked to wait for.
     #[error("the wait was cut short: {0}")]
     Join(String),

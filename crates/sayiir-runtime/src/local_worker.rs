@@ -1,13 +1,14 @@
 //! A worker that drives a store by itself: submissions, timers, events, and what crashed processes left.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use event_listener::Event;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
 use sayiir_driver::{Session, SessionOptions, Worker, WorkerOptions, WorkflowSet};
 use sayiir_persistence::Store;
-use tokio::task::JoinHandle;
 
 use crate::error::RuntimeError;
 use crate::host::TokioHost;
@@ -92,7 +93,7 @@ impl<B: Store> LocalWorkerBuilder<B> {
     /// If there is no workflow to serve, or the store cannot be asked.
     pub async fn spawn(self, workflows: WorkflowSet) -> Result<WorkerHandle, RuntimeError> {
         if workflows.is_empty() {
-            return Err(RuntimeError::Join("a worker needs at least one workflow".to_owned()));
+            return Err(RuntimeError::NoWorkflow);
         }
         let Self { backend, worker_id, grace, session, worker } = self;
         let host = Arc::new(TokioHost::current(worker_id));
@@ -100,7 +101,7 @@ impl<B: Store> LocalWorkerBuilder<B> {
         let worker = Worker::new(session, Arc::new(workflows), worker);
         let stop = Arc::new(Stop::default());
         let task = tokio::spawn(work(worker, Arc::clone(&stop), grace));
-        Ok(WorkerHandle { stop, task: Arc::new(Mutex::new(Some(task))) })
+        Ok(WorkerHandle { stop, ended: task.map(|ended| ended.map_err(|error| error.to_string())).boxed().shared() })
     }
 }
 
@@ -143,7 +144,7 @@ impl Stop {
 #[derive(Clone)]
 pub struct WorkerHandle {
     stop: Arc<Stop>,
-    task: Arc<Mutex<Option<JoinHandle<()>>>>,
+    ended: Shared<BoxFuture<'static, Result<(), String>>>,
 }
 
 impl WorkerHandle {
@@ -153,17 +154,13 @@ impl WorkerHandle {
         self.stop.event.notify(usize::MAX);
     }
 
-    /// Waits for the worker's end. Of several callers one waits, the others return at once.
+    /// Waits for the worker's end. Any number of callers may wait, and wait again.
     ///
     /// # Errors
     ///
     /// If the worker's own code panicked.
     pub async fn join(&self) -> Result<(), RuntimeError> {
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match task {
-            Some(task) => task.await.map_err(|error| RuntimeError::Join(error.to_string())),
-            None => Ok(()),
-        }
+        self.ended.clone().await.map_err(RuntimeError::Join)
     }
 }
 

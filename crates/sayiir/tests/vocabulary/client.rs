@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use sayiir::prelude::*;
 
 use crate::support::{Add, Double, context};
@@ -34,8 +35,19 @@ async fn submit_ask_tell_and_wait() {
     assert_eq!(client.get_task_result("c", "nobody").await.unwrap(), None);
     assert_eq!(client.list(InstanceFilter::default()).await.unwrap().len(), 1);
     assert_eq!(client.history("c").await.unwrap().last().unwrap().output.as_deref(), Some(&b"8"[..]));
+    let (here, there) = (worker.clone(), worker.clone());
+    assert!(here.join().now_or_never().is_none(), "it goes on until it is told to end");
+    let elsewhere = tokio::spawn(async move { there.join().await });
     worker.shutdown();
     worker.join().await.unwrap();
+    elsewhere.await.unwrap().unwrap();
+    here.join().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_without_a_workflow_is_refused() {
+    let refused = LocalWorker::builder(InMemoryBackend::new()).spawn(WorkflowSet::new()).await;
+    assert_eq!(refused.unwrap_err().to_string(), "a worker needs at least one workflow");
 }
 
 #[tokio::test]

@@ -26,6 +26,10 @@
 /// assert!(Risk::all_keys().contains(&Risk::High.as_key()));
 /// assert!(Risk::all_keys().contains(&Risk::Low.as_key()));
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no key of a route",
+    note = "a typed route needs a type that implements `BranchKey`; keys known only at run time are taken by `route_str`"
+)]
 pub trait BranchKey {
     /// The key of this value.
     fn as_key(&self) -> &str;

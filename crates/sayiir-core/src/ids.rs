@@ -202,6 +202,20 @@ impl TaskId {
         label.strip_prefix('@').and_then(parse_hex).map(Self)
     }
 
+    /// The id of the name that ends a stored label: what was given to the builder as the task's own id,
+    /// wherever the task stands.
+    ///
+    /// ```
+    /// use sayiir_core::TaskId;
+    /// assert_eq!(TaskId::of_name_in("ship/charge#2"), TaskId::from("charge"));
+    /// assert_eq!(TaskId::of_name_in("all/pages[2]"), TaskId::from("pages"));
+    /// ```
+    pub fn of_name_in(label: &str) -> Self {
+        let name = label.rsplit('/').next().unwrap_or_default();
+        let name = name.split(['[', '#']).next().unwrap_or_default();
+        Self::from(crate::plan::unescape(name))
+    }
+
     /// The label of a node of which only the id is known.
     pub fn to_label(&self) -> String {
         format!("@{self}")

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use sayiir_core::branch::BranchView;
-use sayiir_core::context::{self, IterationInfo, TaskExecutionContext};
+use sayiir_core::context::{self, TaskExecutionContext};
 use sayiir_core::error::{BoxError, DoNotRetry, RetryAfter, WorkflowError, error_chain};
-use sayiir_core::plan::{Container, NodeSpec, Place, Plan};
+use sayiir_core::plan::{NodeSpec, Place};
 use sayiir_core::task::TaskInput;
 use sayiir_core::workflow::RunnableWorkflow;
 use sayiir_engine::{Input, RetryAdvice, RunTask, TaskFailure};
@@ -121,7 +121,7 @@ impl Session {
         Arc::new(TaskExecutionContext {
             metadata: task.map(|task| task.metadata.clone()).unwrap_or_default(),
             workflow_metadata_json: workflow.metadata_json().map(Arc::from),
-            iterations: iterations(plan, &run.path),
+            iterations: Place::parse(plan, &run.path).map(|place| place.iterations(plan)).unwrap_or_default(),
             attempt: run.attempt,
             ..names
         })
@@ -156,30 +156,6 @@ impl Session {
         }
         TaskFailure { error, retry }
     }
-}
-
-/// The loops around a place, from the outside in.
-fn iterations(plan: &Plan, path: &str) -> Vec<IterationInfo> {
-    let Ok(mut place) = Place::parse(plan, path) else { return Vec::new() };
-    let mut found = Vec::new();
-    while let Some(container) = plan.node(place.node).container {
-        place.node = match container {
-            Container::Branch { fork: outer, .. } | Container::Arm { route: outer, .. } | Container::Child { child: outer } => outer,
-            Container::DefaultArm { route } => {
-                place.slots.pop();
-                route
-            }
-            Container::Body { repeat } => {
-                let iteration = place.slots.pop().and_then(|slot| slot.parse().ok()).unwrap_or(0);
-                if let NodeSpec::Loop { max_iterations, .. } = plan.node(repeat).spec {
-                    found.push(IterationInfo { loop_id: Arc::clone(&plan.node(repeat).path), iteration, max_iterations });
-                }
-                repeat
-            }
-        };
-    }
-    found.reverse();
-    found
 }
 
 fn failure_of(error: &BoxError) -> TaskFailure {

@@ -23,5 +23,5 @@ pub use lifecycle::{ConflictPolicy, PrepareRunOutcome, RunConflict, prepare_run}
 pub use memory::InMemoryBackend;
 pub use status::status_of;
 pub use store::*;
-pub use traits::{BackendResult, SignalStore, SnapshotStore};
+pub use traits::{BackendResult, PersistentBackend, SignalStore, SnapshotStore};
 pub use wakeups::Wakeups;

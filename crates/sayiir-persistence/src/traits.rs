@@ -75,6 +75,15 @@ pub trait SignalStore: MaybeSend + MaybeSync {
     fn unpause(&self, instance_id: &str) -> impl Future<Output = BackendResult<WorkflowSnapshot>> + MaybeSend;
 }
 
+/// A store with its whole vocabulary, which is every [`Store`]: the bound of a function that takes any
+/// durable backend, and what runners and clients can be built on.
+///
+/// The traits share names (`send_event`). In a function with this bound, say which one is meant:
+/// `SignalStore::send_event(&backend, ..)`.
+pub trait PersistentBackend: Store + SnapshotStore + SignalStore {}
+
+impl<B: Store + SnapshotStore + SignalStore> PersistentBackend for B {}
+
 /// Implements the vocabulary for a type that is a store; `$me` turns `&self` into `&dyn Store`.
 macro_rules! vocabulary_of {
     ([$($generics:tt)*] $type:ty) => {

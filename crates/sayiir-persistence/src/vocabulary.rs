@@ -23,7 +23,7 @@ use crate::traits::BackendResult;
 const PAGE: usize = 1000;
 
 fn not_found(instance_id: &str) -> BackendError {
-    BackendError::NotFound(instance_id.into())
+    BackendError::NotFound(format!("{instance_id:?}").into())
 }
 
 /// The placement of a task with this priority and these tags.
@@ -129,7 +129,7 @@ pub(crate) async fn save_snapshot<S: Store + ?Sized>(store: &S, snapshot: &mut W
         Some(record) => whole_journal(store, record.summary.run).await?,
         None => Vec::new(),
     };
-    let labels: BTreeMap<TaskId, Arc<str>> = journal.iter().map(|row| (TaskId::of_label(&row.node), Arc::clone(&row.node))).collect();
+    let labels = labels_of(&journal, record.as_ref());
     let outcome = store.import(import_of(snapshot, record.as_ref(), &labels)).await?;
     match outcome {
         ImportOutcome::Imported => {}
@@ -147,6 +147,14 @@ pub(crate) async fn save_snapshot<S: Store + ?Sized>(store: &S, snapshot: &mut W
         snapshot.updated_at = record.summary.updated_at.into();
     }
     Ok(())
+}
+
+/// The path that each id stands for now: where the root branch is, or where it was last.
+fn labels_of(journal: &[JournalRow], record: Option<&InstanceRecord>) -> BTreeMap<TaskId, Arc<str>> {
+    let passed = journal.iter().map(|row| &row.node);
+    let present = record.into_iter().flat_map(|record| &record.branches).filter(|branch| branch.branch.is_root());
+    let present = present.map(|branch| &branch.head.node);
+    passed.chain(present).map(|node| (TaskId::of_label(node), Arc::clone(node))).collect()
 }
 
 fn mismatch(id: &str, expected: DefinitionHash, found: DefinitionHash) -> BackendError {

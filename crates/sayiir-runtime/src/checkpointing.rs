@@ -10,9 +10,10 @@ use sayiir_core::codec::sealed::EncodeValue;
 use sayiir_core::future::{MaybeSend, MaybeSync};
 use sayiir_core::workflow::{ConflictPolicy, RunnableWorkflow, Workflow, WorkflowStatus};
 use sayiir_driver::{Group, RunEnd, RunGuard, Session, SessionOptions, WaitFor, WorkflowSet, drive_instance};
-use sayiir_persistence::{BackendError, BranchView, Store};
+use sayiir_persistence::{BranchView, Store};
 use tokio::sync::OnceCell;
 
+use crate::client::not_found;
 use crate::error::RuntimeError;
 use crate::host::TokioHost;
 use crate::start::{Started, start_run};
@@ -151,11 +152,7 @@ impl<B: Store> CheckpointingRunner<B> {
     }
 
     async fn resume_erased(&self, workflow: Arc<dyn RunnableWorkflow>, instance_id: String) -> Result<RunEnd, RuntimeError> {
-        let record = self
-            .backend
-            .instance(&instance_id)
-            .await?
-            .ok_or_else(|| BackendError::NotFound(format!("no instance {instance_id:?}").into()))?;
+        let record = self.backend.instance(&instance_id).await?.ok_or_else(|| not_found(&instance_id))?;
         let (expected, found) = (*workflow.plan().hash(), record.summary.definition.hash);
         if expected != found {
             return Err(RuntimeError::mismatch(expected, found));

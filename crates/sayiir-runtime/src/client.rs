@@ -11,7 +11,8 @@ use sayiir_core::codec::sealed::EncodeValue;
 use sayiir_core::control::SignalRequest;
 use sayiir_core::error::WorkflowError;
 use sayiir_core::future::{MaybeSend, MaybeSync};
-use sayiir_core::journal::{EntryKind, JournalRow};
+use sayiir_core::journal::JournalRow;
+use sayiir_core::task::TaskIdentifier;
 use sayiir_core::workflow::{ConflictPolicy, Workflow, WorkflowStatus};
 use sayiir_persistence::{
     BackendError, ControlAction, ControlCommand, ControlOutcome, InstanceFilter, InstanceRecord, InstanceSummary, NewEvent, SendOutcome,
@@ -51,12 +52,12 @@ pub struct Outcome {
     pub output: Option<Bytes>,
 }
 
-/// A task's place in an instance, by node path or by id.
+/// A task of an instance: a node path, or the id that the task has wherever it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskRef {
-    /// A node path, with iterations (one of them) or without (the latest).
+    /// A node path, with iterations (one of them) or without (the latest); or the id of a task.
     Path(String),
-    /// The hash of a node path without iterations.
+    /// The hash of a node path without iterations, or of the id of a task.
     Id(TaskId),
 }
 
@@ -85,30 +86,20 @@ impl From<&TaskId> for TaskRef {
 }
 
 impl TaskRef {
-    fn matches(&self, node: &str) -> bool {
+    fn id(&self) -> TaskId {
         match self {
-            Self::Path(path) => node == path || without_slots(node) == *path,
-            Self::Id(id) => TaskId::from(without_slots(node)) == *id,
+            Self::Path(path) => TaskId::of_label(path),
+            Self::Id(id) => *id,
         }
     }
-}
 
-/// A node path without its iterations and default-arm keys.
-fn without_slots(path: &str) -> String {
-    let mut depth = 0_u32;
-    path.chars()
-        .filter(|c| match c {
-            '[' => {
-                depth += 1;
-                false
-            }
-            ']' => {
-                depth = depth.saturating_sub(1);
-                false
-            }
-            _ => depth == 0,
-        })
-        .collect()
+    /// Whether this is the node's path: with its iterations if any are given, else whichever they are.
+    fn is_path_of(&self, node: &str) -> bool {
+        match self {
+            Self::Path(path) if path.contains('[') => node == path,
+            Self::Path(_) | Self::Id(_) => TaskId::of_label(node) == self.id(),
+        }
+    }
 }
 
 impl<B: Store> WorkflowClient<B> {
@@ -170,9 +161,7 @@ impl<B: Store> WorkflowClient<B> {
     pub async fn cancel(&self, instance_id: &str, reason: Option<String>, cancelled_by: Option<String>) -> Result<(), RuntimeError> {
         match self.control(instance_id, ControlAction::Cancel, SignalRequest::new(reason, cancelled_by)).await? {
             ControlOutcome::Applied | ControlOutcome::AlreadySo | ControlOutcome::Finished(WorkflowStatus::Cancelled { .. }) => Ok(()),
-            ControlOutcome::Finished(status) => {
-                Err(BackendError::CannotCancel(format!("Cannot cancel instance {instance_id:?}: it is {}", status.as_str()).into()).into())
-            }
+            ControlOutcome::Finished(status) => Err(BackendError::CannotCancel(ended(instance_id, &status).into()).into()),
             ControlOutcome::NotFound => Err(not_found(instance_id)),
         }
     }
@@ -185,9 +174,7 @@ impl<B: Store> WorkflowClient<B> {
     pub async fn pause(&self, instance_id: &str, reason: Option<String>, paused_by: Option<String>) -> Result<(), RuntimeError> {
         match self.control(instance_id, ControlAction::Pause, SignalRequest::new(reason, paused_by)).await? {
             ControlOutcome::Applied | ControlOutcome::AlreadySo => Ok(()),
-            ControlOutcome::Finished(status) => {
-                Err(BackendError::CannotPause(format!("Cannot pause instance {instance_id:?}: it is {}", status.as_str()).into()).into())
-            }
+            ControlOutcome::Finished(status) => Err(BackendError::CannotPause(ended(instance_id, &status).into()).into()),
             ControlOutcome::NotFound => Err(not_found(instance_id)),
         }
     }
@@ -200,9 +187,7 @@ impl<B: Store> WorkflowClient<B> {
     pub async fn unpause(&self, instance_id: &str) -> Result<(), RuntimeError> {
         match self.control(instance_id, ControlAction::Unpause, SignalRequest::default()).await? {
             ControlOutcome::Applied | ControlOutcome::AlreadySo => Ok(()),
-            ControlOutcome::Finished(status) => {
-                Err(BackendError::CannotPause(format!("Cannot unpause instance {instance_id:?}: it is {}", status.as_str()).into()).into())
-            }
+            ControlOutcome::Finished(status) => Err(BackendError::CannotPause(ended(instance_id, &status).into()).into()),
             ControlOutcome::NotFound => Err(not_found(instance_id)),
         }
     }
@@ -282,20 +267,35 @@ impl<B: Store> WorkflowClient<B> {
         decoded(workflow, self.wait(instance_id, timeout).await?)
     }
 
-    /// The stored result of a task, join or route key; of several results at one node the latest.
+    /// The stored result of a task, join, route key or event; `None` if there is none (yet), or no such node.
+    ///
+    /// `task` is a node path, as [`Workflow::iter_nodes`] lists them (`ship/charge` for the branch `charge` of
+    /// the fork that `ship` joins), or, if no node has that path, the id of a task that stands anywhere. Of several
+    /// results the latest is given.
     ///
     /// # Errors
     ///
-    /// `NotFound` if the id is unknown.
+    /// `NotFound` if the instance is unknown.
     pub async fn get_task_result(&self, instance_id: &str, task: impl Into<TaskRef>) -> Result<Option<Bytes>, RuntimeError> {
-        let task = task.into();
-        let mut latest = None;
-        for row in self.history(instance_id).await? {
-            if matches!(row.kind, EntryKind::TaskCompleted | EntryKind::JoinCompleted | EntryKind::RouteTaken) && task.matches(&row.node) {
-                latest = row.output;
-            }
-        }
-        Ok(latest)
+        let (task, results) = (task.into(), self.results(instance_id).await?);
+        let at_path = results.iter().rfind(|row| task.is_path_of(&row.node));
+        Ok(at_path.or_else(|| latest_of(&results, task.id())).and_then(|row| row.output.clone()))
+    }
+
+    /// The stored result of a task type, wherever it stands; of several results the latest.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if the instance is unknown.
+    pub async fn get_task_result_of<T: TaskIdentifier>(&self, instance_id: &str) -> Result<Option<Bytes>, RuntimeError> {
+        let results = self.results(instance_id).await?;
+        Ok(latest_of(&results, TaskId::from(T::identifier())).and_then(|row| row.output.clone()))
+    }
+
+    async fn results(&self, instance_id: &str) -> Result<Vec<JournalRow>, RuntimeError> {
+        let mut rows = self.history(instance_id).await?;
+        rows.retain(|row| row.kind.is_result());
+        Ok(rows)
     }
 
     /// Instances, filtered, in order of their ids.
@@ -335,8 +335,17 @@ impl<B: Store> WorkflowClient<B> {
     }
 }
 
-fn not_found(instance_id: &str) -> RuntimeError {
-    BackendError::NotFound(format!("instance {instance_id:?} not found").into()).into()
+/// The latest result of the task of this id, at whatever node.
+fn latest_of(results: &[JournalRow], id: TaskId) -> Option<&JournalRow> {
+    results.iter().rfind(|row| TaskId::of_name_in(&row.node) == id)
+}
+
+pub(crate) fn not_found(instance_id: &str) -> RuntimeError {
+    BackendError::NotFound(format!("{instance_id:?}").into()).into()
+}
+
+fn ended(instance_id: &str, status: &WorkflowStatus) -> String {
+    format!("instance {instance_id:?} is {}", status.as_str())
 }
 
 /// The output of an ended instance, decoded, or the error that it has none.

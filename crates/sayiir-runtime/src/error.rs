@@ -26,6 +26,9 @@ pub enum RuntimeError {
     /// A task failed.
     #[error("a task failed")]
     Task(#[source] BoxError),
+    /// A worker was given nothing to serve.
+    #[error("a worker needs at least one workflow")]
+    NoWorkflow,
     /// The runtime ended what it was asked to wait for.
     #[error("the wait was cut short: {0}")]
     Join(String),
@@ -44,9 +47,11 @@ impl RuntimeError {
     pub fn is_decode_error(&self) -> bool {
         let mut cause: Option<&(dyn Error + 'static)> = Some(self);
         while let Some(error) = cause {
-            if matches!(error.downcast_ref::<CodecError>(), Some(CodecError::Decode { .. }))
-                || matches!(error.downcast_ref::<Self>(), Some(Self::Codec(CodecError::Decode { .. })))
-            {
+            let codec = match error.downcast_ref::<Self>() {
+                Some(Self::Codec(error)) => Some(error),
+                _ => error.downcast_ref::<CodecError>(),
+            };
+            if matches!(codec, Some(CodecError::Decode { .. } | CodecError::Input { .. })) {
                 return true;
             }
             cause = error.source();
@@ -71,7 +76,7 @@ impl From<DriveError> for RuntimeError {
             DriveError::Fault(fault) => Self::Backend(BackendError::from(fault.cause)),
             DriveError::Store(error) => error.into(),
             replaced @ DriveError::Replaced(_) => Self::Workflow(WorkflowError::ResumeError(replaced.to_string())),
-            DriveError::Gone(id) => Self::Backend(BackendError::NotFound(id.to_string().into())),
+            DriveError::Gone(id) => Self::Backend(BackendError::NotFound(format!("{id:?}").into())),
         }
     }
 }

@@ -26,5 +26,5 @@ pub use sayiir_persistence as persistence;
 
 /// The codecs.
 pub mod serialization {
-    pub use sayiir_core::codec::{Codec, Decoder, Encoder, JsonCodec};
+    pub use sayiir_core::codec::{Codec, Decoder, Encoder, EnvelopeCodec, JsonCodec};
 }

@@ -93,7 +93,7 @@ impl<B: Store> LocalWorkerBuilder<B> {
     /// If there is no workflow to serve, or the store cannot be asked.
     pub async fn spawn(self, workflows: WorkflowSet) -> Result<WorkerHandle, RuntimeError> {
         if workflows.is_empty() {
-            return Err(RuntimeError::Join("a worker needs at least one workflow".to_owned()));
+            return Err(RuntimeError::NoWorkflow);
         }
         let Self { backend, worker_id, grace, session, worker } = self;
         let host = Arc::new(TokioHost::current(worker_id));

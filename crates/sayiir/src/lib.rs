@@ -20,6 +20,20 @@
 //! # }
 //! ```
 //!
+//! # Where to look
+//!
+//! | For | See |
+//! |---|---|
+//! | every kind of step: tasks, forks, routes, loops, delays, signals, child workflows | [`WorkflowBuilder`](prelude::WorkflowBuilder) |
+//! | retries, timeouts, priorities, tags | [`TaskMetadata`](prelude::TaskMetadata), [`DoNotRetry`](prelude::DoNotRetry) |
+//! | running one instance here and now | [`CheckpointingRunner`] |
+//! | running whatever is in a store | [`LocalWorker`] |
+//! | starting instances, waiting, cancelling, sending events, reading results | [`WorkflowClient`] |
+//! | where it is stored | `SqliteBackend` (feature `sqlite`, on by default), [`InMemoryBackend`](prelude::InMemoryBackend) |
+//! | what to do with an id that is known | [`ConflictPolicy`] |
+//!
+//! # What is promised
+//!
 //! What is promised about a task is *at least once*: a task that was running at a crash runs again, one
 //! whose result was stored never does. Each task can read an idempotency key that is the same on every
 //! attempt, from [`get_task_context`](prelude::get_task_context).
@@ -35,5 +49,5 @@ pub use sayiir_sqlite::{SqliteBackend, SqliteOptions};
 pub mod prelude {
     pub use sayiir_runtime::prelude::*;
     #[cfg(feature = "sqlite")]
-    pub use sayiir_sqlite::SqliteBackend;
+    pub use sayiir_sqlite::{SqliteBackend, SqliteOptions};
 }

@@ -13,8 +13,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use draft::{Draft, MAX_DEPTH, MAX_PATH_BYTES};
-pub(crate) use place::escape;
 pub use place::{InvalidPath, Place};
+pub(crate) use place::{escape, unescape};
 
 use crate::error::BoxError;
 use crate::future::{MaybeSend, MaybeSync};

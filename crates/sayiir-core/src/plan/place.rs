@@ -135,7 +135,8 @@ pub(crate) fn escape(name: &str) -> String {
     text
 }
 
-fn unescape(text: &str) -> String {
+/// Reads what [`escape`] wrote.
+pub(crate) fn unescape(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

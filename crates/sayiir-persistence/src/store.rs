@@ -476,6 +476,12 @@ pub enum ImportState {
 pub enum ImportOutcome {
     /// Imported.
     Imported,
+    /// The root branch waits for the branches of a fork, which no snapshot tells: to put it elsewhere would
+    /// lose their stored results. Refused, but for a snapshot that ends the run.
+    Forked {
+        /// The fork.
+        node: Arc<str>,
+    },
     /// Another worker holds a lease on the instance.
     Leased,
     /// The instance has ended, and stays so.

@@ -136,6 +136,12 @@ pub(crate) async fn save_snapshot<S: Store + ?Sized>(store: &S, snapshot: &mut W
         ImportOutcome::Leased => {
             return Err(BackendError::ClaimLost(format!("another worker holds a lease on instance {id:?}").into()));
         }
+        ImportOutcome::Forked { node } => {
+            let text = format!(
+                "instance {id:?} is inside the fork at {node:?}, and a snapshot does not tell where its branches are: save it when they have joined"
+            );
+            return Err(BackendError::Backend(text.into()));
+        }
         ImportOutcome::Finished(status) if status.as_str() == snapshot.state.as_status().as_str() => {}
         ImportOutcome::Finished(status) => {
             return Err(BackendError::Backend(format!("instance {id:?} has ended ({}) and stays so", status.as_str()).into()));

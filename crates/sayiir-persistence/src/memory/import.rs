@@ -63,7 +63,12 @@ impl Data {
         }
         let branches = self.runs.get(&life.run).map(|run| &run.branches);
         let held = |branch: &Branch| branch.slot.lease.is_some() && branch.slot.run_at.is_none_or(|end| end > self.now);
-        branches.is_some_and(|branches| branches.values().any(held)).then_some(ImportOutcome::Leased)
+        let branches = branches?;
+        if branches.values().any(held) {
+            return Some(ImportOutcome::Leased);
+        }
+        let root = branches.get(&BranchId::root()).filter(|root| root.head.phase == Phase::Joining)?;
+        matches!(import.state, ImportState::Running { .. }).then(|| ImportOutcome::Forked { node: Arc::clone(&root.head.node) })
     }
 
     /// Takes all heads away and says where the root stood.

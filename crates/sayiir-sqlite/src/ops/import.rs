@@ -51,7 +51,11 @@ fn refusal(tx: &Tx, instance: &InstanceRow, import: &Import) -> Outcome<Option<I
     }
     let sql = "SELECT lease FROM branch WHERE run = ?1 AND lease IS NOT NULL AND (run_at IS NULL OR run_at > ?2) LIMIT 1";
     let held: Option<LeaseId> = first(&tx.conn, sql, (Col(instance.run), Col(tx.now)), |row| col(row, "lease"))?;
-    Ok(held.map(|_| ImportOutcome::Leased))
+    if held.is_some() {
+        return Ok(Some(ImportOutcome::Leased));
+    }
+    let root = BranchRow::find(&tx.conn, instance.run, &BranchId::root())?.filter(|root| root.head.phase == Phase::Joining);
+    Ok(root.filter(|_| matches!(import.state, ImportState::Running { .. })).map(|root| ImportOutcome::Forked { node: root.head.node }))
 }
 
 fn put(tx: &mut Tx, run: RunNumber, import: &Import) -> Outcome<()> {

@@ -202,6 +202,22 @@ pub fn a_snapshot_is_imported(make: Factory<'_>) {
     assert_eq!(bench.claim(lease), []);
 }
 
+pub fn a_snapshot_does_not_undo_a_fork(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let lease = bench.lease();
+    let root = bench.start_held("i", lease);
+    bench.ok(lease, fork(&root, "j", 2, 0));
+    let put = |state| wait(bench.store.import(import("i", &[], state))).unwrap();
+    assert_eq!(put(at("b")), ImportOutcome::Forked { node: Arc::from("j") });
+    assert_eq!(bench.claim(lease).len(), 2, "both branches are still there");
+    let mut snapshot = wait(bench.store.load_snapshot("i")).unwrap();
+    bench.tick(MINUTE);
+    let error = wait(bench.store.save_snapshot(&mut snapshot)).unwrap_err().to_string();
+    assert!(error.contains("\"i\"") && error.contains("\"j\""), "{error}");
+    assert_eq!(put(ImportState::Completed(Bytes::from_static(b"out"))), ImportOutcome::Imported);
+    assert_eq!(bench.status("i"), WorkflowStatus::Completed);
+}
+
 pub fn signals_and_snapshots_work_over_the_store(make: Factory<'_>) {
     let bench = Bench::new(make);
     let store = &bench.store;

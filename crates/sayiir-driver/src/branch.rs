@@ -6,7 +6,7 @@ use sayiir_core::branch::{BranchView, Phase};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::transition::{Next, Transition};
 use sayiir_core::workflow::RunnableWorkflow;
-use sayiir_engine::{Decision, Definition, Effect, Input, TaskFailure, decide};
+use sayiir_engine::{Decision, Definition, Effect, Input, RetryAdvice, TaskFailure, decide};
 use sayiir_persistence::{ControlAction, ControlCommand, StoreError};
 
 use crate::ask::ask;
@@ -67,7 +67,8 @@ impl Session {
                     Ok(Committed::Holding(views)) => Ok(self.go_on(ticket, workflows, hold, views).await),
                     Ok(Committed::Moved) => self.reloaded(branch, input).await,
                     Ok(Committed::Lost) => Ok(None),
-                    Err(error @ StoreError::Limit { .. }) if !matches!(input, Input::TaskFailed(_)) => {
+                    // Refused at the store's door, and so each time. A failure for good has nothing more that could be.
+                    Err(error @ (StoreError::Limit { .. } | StoreError::Misused { .. })) if !is_for_good(&input) => {
                         let failure = self.storable(TaskFailure::for_good(format!("the store cannot hold it: {error}")));
                         Ok(Some((branch, Input::TaskFailed(failure))))
                     }
@@ -147,6 +148,13 @@ impl Session {
             Input::Taken | Input::HandBack | Input::TaskReturned(_) | Input::TaskFailed(_) | Input::EventRead { .. } => Input::Taken,
         };
         Ok(Some((fresh, input)))
+    }
+}
+
+const fn is_for_good(input: &Input) -> bool {
+    match input {
+        Input::TaskFailed(TaskFailure { error: _, retry }) => matches!(retry, RetryAdvice::Never),
+        Input::Taken | Input::HandBack | Input::TaskReturned(_) | Input::EventRead { .. } => false,
     }
 }
 

@@ -49,3 +49,25 @@ async fn a_snapshot_may_be_imported_into_the_body_of_a_loop() {
     assert!(status.is_completed(), "{status:?}");
     assert_eq!(WorkflowClient::new(store).wait_for(&rounds, "a", None).await.unwrap(), expected);
 }
+
+#[tokio::test]
+async fn a_tag_that_no_store_holds_fails_the_instance_and_says_so() {
+    let retries = Some(RetryPolicy { initial_delay: Duration::from_millis(1), ..RetryPolicy::with_max_retries(2) });
+    let tagged = TaskMetadata { tags: vec!["a\0b".to_owned()], retries, ..TaskMetadata::default() };
+    let forked = flow("forked")
+        .fork()
+        .branch_flow("a", |s| s.then("one", |x: u32| async move { Ok(x) }).with_metadata(tagged.clone()))
+        .join("join", |outputs: BranchOutputs<JsonCodec>| async move { Ok(outputs.len()) })
+        .build()
+        .unwrap();
+    let failing = flow("failing")
+        .then("one", |x: u32| async move { Ok(x) })
+        .then("two", |_: u32| async move { Err::<u32, _>("no luck".into()) })
+        .with_metadata(tagged)
+        .build()
+        .unwrap();
+    let runner = CheckpointingRunner::new(InMemoryBackend::new());
+    for status in [runner.run(&forked, "a", 1).await.unwrap(), runner.run(&failing, "b", 1).await.unwrap()] {
+        assert!(matches!(&status, WorkflowStatus::Failed(error) if error.contains("a tag of instance")), "{status:?}");
+    }
+}

@@ -381,6 +381,9 @@ pub struct BranchSummary {
     pub pending: u32,
     /// Owners lost in a row.
     pub crashes: u32,
+    /// When its present attempt began: its owner took it then, or went straight on to it. Behind it by the
+    /// task's timeout lies the attempt's deadline. Of a branch that nobody holds, when it came to rest.
+    pub attempt_at: Timestamp,
 }
 
 /// An instance in a list.

@@ -76,7 +76,7 @@ pub(crate) fn branch_id(row: &Row<'_>, index: &str) -> rusqlite::Result<BranchId
 macro_rules! head_columns {
     () => {
         "run, branch, revision, lease, crashes, node, phase, attempt, input_branch, input_revision, fork_revision, pending, due_at, \
-         awaits, lane, priority, run_at, moved_at"
+         awaits, lane, priority, run_at, moved_at, attempt_at"
     };
 }
 pub(crate) use head_columns;
@@ -97,6 +97,7 @@ pub(crate) struct BranchRow {
     pub(crate) priority: Priority,
     pub(crate) run_at: Option<Timestamp>,
     pub(crate) moved_at: Timestamp,
+    pub(crate) attempt_at: Timestamp,
 }
 
 impl BranchRow {
@@ -121,6 +122,7 @@ impl BranchRow {
             priority: col(row, "priority")?,
             run_at: maybe(row, "run_at")?,
             moved_at: col(row, "moved_at")?,
+            attempt_at: col(row, "attempt_at")?,
         })
     }
 
@@ -130,9 +132,23 @@ impl BranchRow {
     }
 
     pub(crate) fn summary(self) -> BranchSummary {
-        let Self { run: _, branch, revision, lease, crashes, head, pending, due_at, awaits, lane: _, priority: _, run_at, moved_at: _ } =
-            self;
-        BranchSummary { branch, revision, head, lease, run_at, due_at, awaits, pending, crashes }
+        let Self {
+            run: _,
+            branch,
+            revision,
+            lease,
+            crashes,
+            head,
+            pending,
+            due_at,
+            awaits,
+            lane: _,
+            priority: _,
+            run_at,
+            moved_at: _,
+            attempt_at,
+        } = self;
+        BranchSummary { branch, revision, head, lease, run_at, due_at, awaits, pending, crashes, attempt_at }
     }
 }
 

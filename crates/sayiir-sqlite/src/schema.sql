@@ -28,13 +28,14 @@ CREATE TABLE instance (
     pause_reason TEXT, pause_by TEXT, pause_at INTEGER
 );
 
--- `moved_at` is the time of the last journal row that the next one must not precede.
+-- `moved_at` is the time of the last journal row that the next one must not precede; `attempt_at` is when the present
+-- attempt began, by a claim or by the step before it.
 CREATE TABLE branch (
     run INTEGER NOT NULL, branch TEXT NOT NULL, revision INTEGER NOT NULL, lease INTEGER, crashes INTEGER NOT NULL DEFAULT 0,
     node TEXT NOT NULL, phase INTEGER NOT NULL, attempt INTEGER NOT NULL,
     input_branch TEXT NOT NULL, input_revision INTEGER NOT NULL, fork_revision INTEGER NOT NULL,
     pending INTEGER NOT NULL DEFAULT 0, due_at INTEGER, awaits TEXT, lane INTEGER NOT NULL, priority INTEGER NOT NULL,
-    run_at INTEGER, moved_at INTEGER NOT NULL,
+    run_at INTEGER, moved_at INTEGER NOT NULL, attempt_at INTEGER NOT NULL,
     PRIMARY KEY (run, branch)
 ) WITHOUT ROWID;
 CREATE INDEX branch_due ON branch (lane, priority, run_at) WHERE run_at IS NOT NULL;

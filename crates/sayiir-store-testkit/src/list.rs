@@ -42,6 +42,7 @@ macro_rules! for_each_case {
                 only_what_is_due_is_taken
                 nobody_takes_what_another_holds
                 an_expired_lease_is_taken_and_counted
+                the_begin_of_an_attempt_is_stored
                 priorities_are_kept_and_waiting_raises
                 tags_and_definitions_are_respected
                 the_limit_is_kept
@@ -127,6 +128,7 @@ macro_rules! for_each_case {
                 the_status_of_several_branches
                 an_instance_is_deleted_with_all_it_has
                 a_snapshot_is_imported
+                a_snapshot_does_not_undo_a_fork
                 signals_and_snapshots_work_over_the_store
             }
         }

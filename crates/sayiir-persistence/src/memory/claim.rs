@@ -58,6 +58,7 @@ impl Data {
         for ((run, id), input) in due.into_iter().zip(inputs) {
             if let Some(branch) = self.runs.get_mut(&run).and_then(|run| run.branches.get_mut(&id)) {
                 branch.revision += 1;
+                branch.attempt_at = self.now;
                 branch.crashes += u32::from(branch.slot.lease.is_some());
                 let to = Slot { run_at: Some(self.now + *ttl), lease: Some(*lease), ..branch.slot };
                 self.index.replace(run, &id, &mut branch.slot, to);

@@ -128,7 +128,7 @@ impl Data {
         if let Some(run) = self.runs.get_mut(&writer.run)
             && let Some(branch) = run.branches.get_mut(id)
         {
-            let waited = branch.advance(writer.revision, head, None, None);
+            let waited = branch.advance(writer, head, None, None);
             run.awaiting_no_more(waited, id);
         }
     }
@@ -141,7 +141,7 @@ impl Data {
         let awaits = if head.phase == Phase::Awaiting { branch.awaits.clone() } else { None };
         let instance = self.instances.get(&run.instance_id);
         let mail = awaits.as_ref().is_some_and(|name| instance.is_some_and(|instance| instance.events.contains_key(name)));
-        let waited = branch.advance(writer.revision, head, due_at, awaits);
+        let waited = branch.advance(writer, head, due_at, awaits);
         let run_at = match (writer.held, mail) {
             (true, _) => None,
             (false, true) => Some(writer.now),
@@ -160,7 +160,7 @@ impl Data {
         let due_at = wake.and_then(|wake| writer.due_at(wake, branch.due_at));
         let instance = self.instances.get(&run.instance_id);
         let mail = instance.is_some_and(|instance| instance.events.contains_key(&signal));
-        let waited = branch.advance(writer.revision, head, due_at, Some(Arc::clone(&signal)));
+        let waited = branch.advance(writer, head, due_at, Some(Arc::clone(&signal)));
         let run_at = if writer.held {
             None
         } else if mail {
@@ -178,7 +178,7 @@ impl Data {
         let lease_end = writer.now + self.ttl(writer.lease);
         let Some(run) = self.runs.get_mut(&writer.run) else { return };
         let Some(parent) = run.branches.get_mut(id) else { return };
-        let waited = parent.advance(writer.revision, head, None, None);
+        let waited = parent.advance(writer, head, None, None);
         parent.pending = u32::try_from(children.len()).unwrap_or(u32::MAX);
         let free = Slot { run_at: None, lease: None, ..parent.slot };
         self.index.replace(writer.run, id, &mut parent.slot, free);
@@ -193,7 +193,8 @@ impl Data {
             let child = id.child(writer.revision, number);
             self.index.insert(writer.run, &child, slot);
             let due_at = Some(writer.now);
-            run.branches.insert(child, Branch { revision: 1, head, slot, due_at, awaits: None, pending: 0, crashes: 0 });
+            run.branches
+                .insert(child, Branch { revision: 1, head, slot, due_at, awaits: None, pending: 0, crashes: 0, attempt_at: writer.now });
         }
     }
 
@@ -212,6 +213,7 @@ impl Data {
         }
         parent.revision += 1;
         parent.due_at = Some(writer.now);
+        parent.attempt_at = writer.now;
         if writer.held {
             return None;
         }
@@ -229,7 +231,7 @@ impl Data {
             branch.revision += 1;
         }
         if let Some(branch) = run.branches.get_mut(id) {
-            let waited = branch.advance(writer.revision, head, None, None);
+            let waited = branch.advance(writer, head, None, None);
             run.awaiting_no_more(waited, id);
         }
     }
@@ -248,8 +250,9 @@ impl Data {
 
 impl Branch {
     /// Takes a new position; returns what the branch awaited and awaits no more.
-    fn advance(&mut self, revision: u64, head: Head, due_at: Option<Timestamp>, awaits: Option<Arc<str>>) -> Option<Arc<str>> {
-        self.revision = revision;
+    fn advance(&mut self, writer: &Writer, head: Head, due_at: Option<Timestamp>, awaits: Option<Arc<str>>) -> Option<Arc<str>> {
+        self.revision = writer.revision;
+        self.attempt_at = writer.now;
         self.head = head;
         self.due_at = due_at;
         self.crashes = 0;

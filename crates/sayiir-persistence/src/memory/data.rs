@@ -32,6 +32,7 @@ pub(super) struct Branch {
     pub(super) awaits: Option<Arc<str>>,
     pub(super) pending: u32,
     pub(super) crashes: u32,
+    pub(super) attempt_at: Timestamp,
 }
 
 /// A run: its live branches and its journal. A run that ended or was replaced has only the journal.
@@ -279,6 +280,7 @@ impl Data {
             awaits: None,
             pending: 0,
             crashes: 0,
+            attempt_at: now,
         }
     }
 }
@@ -292,7 +294,7 @@ pub(super) fn missing(run: &Run, node: &str, branch: &BranchId, revision: Option
 }
 
 pub(super) fn summary(id: &BranchId, branch: &Branch) -> BranchSummary {
-    let Branch { revision, head, slot, due_at, awaits, pending, crashes } = branch;
+    let Branch { revision, head, slot, due_at, awaits, pending, crashes, attempt_at } = branch;
     BranchSummary {
         branch: id.clone(),
         revision: *revision,
@@ -303,6 +305,7 @@ pub(super) fn summary(id: &BranchId, branch: &Branch) -> BranchSummary {
         awaits: awaits.clone(),
         pending: *pending,
         crashes: *crashes,
+        attempt_at: *attempt_at,
     }
 }
 

@@ -113,12 +113,17 @@ impl Data {
                 let awaits = awaits.filter(|_| phase == Phase::Awaiting);
                 let run_state = if paused.is_some() { RunState::Paused } else { RunState::Running };
                 let row = JournalRow { node, same_as: Some(head.input.clone()), ..row };
-                (row, run_state, paused, Some(Branch { revision, head, slot: lane, due_at, awaits, pending: 0, crashes: 0 }))
+                (
+                    row,
+                    run_state,
+                    paused,
+                    Some(Branch { revision, head, slot: lane, due_at, awaits, pending: 0, crashes: 0, attempt_at: now }),
+                )
             }
             ImportState::Completed(output) => (JournalRow { output: Some(output), ..row }, RunState::Completed, None, None),
             ImportState::Failed(error) => {
                 let head = at(Arc::clone(&old.node), if old.phase == Phase::Start { Phase::Start } else { Phase::At });
-                let kept = Branch { revision, head, slot: lane, due_at: None, awaits: None, pending: 0, crashes: 0 };
+                let kept = Branch { revision, head, slot: lane, due_at: None, awaits: None, pending: 0, crashes: 0, attempt_at: now };
                 (JournalRow { error: Some(error), ..row }, RunState::Failed, None, Some(kept))
             }
             ImportState::Cancelled(request) => {

@@ -38,11 +38,11 @@ pub(crate) fn claim(tx: &mut Tx, request: &ClaimRequest) -> Outcome<Vec<BranchVi
 
 fn take(tx: &Tx, lease: LeaseId, until: Timestamp, due: &Due) -> Outcome<Option<BranchView>> {
     let sql = concat!(
-        "UPDATE branch SET revision = revision + 1, crashes = crashes + (lease IS NOT NULL), lease = ?3, run_at = ?4 \
+        "UPDATE branch SET revision = revision + 1, crashes = crashes + (lease IS NOT NULL), lease = ?3, run_at = ?4, attempt_at = ?5 \
          WHERE run = ?1 AND branch = ?2 RETURNING ",
         head_columns!()
     );
-    let row = first(&tx.conn, sql, (Col(due.run), due.branch.as_str(), Col(lease), Col(until)), BranchRow::read)?;
+    let row = first(&tx.conn, sql, (Col(due.run), due.branch.as_str(), Col(lease), Col(until), Col(tx.now)), BranchRow::read)?;
     row.map(|row| views::of_row(tx.look(), row)).transpose()
 }
 

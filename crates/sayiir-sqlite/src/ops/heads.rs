@@ -13,7 +13,7 @@ use crate::tx::{Look, Tx, execute, first, rows};
 
 /// An owner's plain step: one row of one table, and no index.
 pub(crate) const ADVANCE: &str = "UPDATE branch SET revision = revision + 1, node = ?5, phase = ?6, attempt = ?7, input_branch = ?8, \
-     input_revision = ?9, fork_revision = ?10, due_at = NULL, crashes = 0, moved_at = max(moved_at, ?11) \
+     input_revision = ?9, fork_revision = ?10, due_at = NULL, crashes = 0, moved_at = max(moved_at, ?11), attempt_at = ?11 \
      WHERE run = ?1 AND branch = ?2 AND revision = ?3 AND lease = ?4 AND awaits IS NULL RETURNING moved_at";
 
 /// Moves the head of a branch whose owner keeps it, if it is as the owner saw it; says when, else `None`.
@@ -58,8 +58,8 @@ impl Place<'_> {
         self.write(
             tx,
             "INSERT INTO branch (run, branch, revision, lease, node, phase, attempt, input_branch, input_revision, fork_revision, pending, \
-             due_at, awaits, lane, priority, run_at, moved_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+             due_at, awaits, lane, priority, run_at, moved_at, attempt_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
         )
     }
 
@@ -69,7 +69,7 @@ impl Place<'_> {
             tx,
             "UPDATE branch SET revision = ?3, lease = ?4, node = ?5, phase = ?6, attempt = ?7, input_branch = ?8, input_revision = ?9, \
              fork_revision = ?10, pending = ?11, due_at = ?12, awaits = ?13, lane = ?14, priority = ?15, run_at = ?16, moved_at = ?17, \
-             crashes = 0 WHERE run = ?1 AND branch = ?2",
+             attempt_at = ?18, crashes = 0 WHERE run = ?1 AND branch = ?2",
         )
     }
 
@@ -93,7 +93,8 @@ impl Place<'_> {
             lane,
             Col(priority),
             run_at.map(Col),
-            Col(moved_at)
+            Col(moved_at),
+            Col(tx.now)
         ];
         execute(&tx.conn, sql, params)?;
         Ok(())

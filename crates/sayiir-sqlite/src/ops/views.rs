@@ -32,6 +32,7 @@ pub(crate) fn of_row(look: Look<'_>, row: BranchRow) -> Outcome<BranchView> {
         priority: _,
         run_at: _,
         moved_at: _,
+        attempt_at: _,
     } = row;
     Ok(BranchView {
         paused: instance.is_paused(),

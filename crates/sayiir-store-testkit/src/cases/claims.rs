@@ -9,7 +9,7 @@ use sayiir_core::priority::Priority;
 use sayiir_persistence::{BranchView, ClaimScope, Definition, Process, StartRun};
 
 use super::{HOUR, MINUTE, SECOND};
-use crate::bench::{advance, delay, finish, hand_back};
+use crate::bench::{advance, delay, finish, fork, hand_back};
 use crate::{Bench, Factory, TTL, wait};
 use sayiir_core::transition::Wake;
 
@@ -62,6 +62,28 @@ pub fn an_expired_lease_is_taken_and_counted(make: Factory<'_>) {
     let view = bench.reload(lease, &view);
     bench.ok(lease, hand_back(&view, Wake::Now));
     assert_eq!(bench.claim_one(lease).crashes, 0, "a branch handed back is no crash");
+}
+
+pub fn the_begin_of_an_attempt_is_stored(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let lease = bench.lease();
+    let began = |branch: usize| bench.record("i").branches[branch].attempt_at;
+    bench.start("i");
+    bench.tick(SECOND);
+    let view = bench.claim_one(lease);
+    assert_eq!(began(0), view.now, "a claim begins an attempt");
+    bench.tick(SECOND);
+    wait(bench.store.renew(lease, TTL, vec![(view.run, view.branch.clone())])).unwrap();
+    assert_eq!(began(0), view.now, "a renewal begins none");
+    bench.ok(lease, advance(&view, "1", "b"));
+    assert_eq!(began(0), view.now + SECOND, "a step begins the next one");
+    let view = bench.reload(lease, &view);
+    bench.tick(SECOND);
+    bench.ok(lease, fork(&view, "j", 1, 1));
+    assert_eq!(began(1), view.now + SECOND, "a kept child begins with its fork");
+    bench.tick(TTL);
+    let taken = bench.claim_one(bench.lease());
+    assert_eq!(began(1), taken.now, "whoever takes it over begins anew");
 }
 
 pub fn priorities_are_kept_and_waiting_raises(make: Factory<'_>) {

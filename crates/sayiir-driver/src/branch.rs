@@ -69,7 +69,7 @@ impl Session {
                     Ok(Committed::Lost) => Ok(None),
                     // Refused at the store's door, and so each time. A failure for good has nothing more that could be.
                     Err(error @ (StoreError::Limit { .. } | StoreError::Misused { .. })) if !is_for_good(&input) => {
-                        let failure = self.storable(TaskFailure::for_good(format!("the store cannot hold it: {error}")));
+                        let failure = TaskFailure::for_good(format!("the store cannot hold it: {error}"));
                         Ok(Some((branch, Input::TaskFailed(failure))))
                     }
                     Err(error) => Err(error),

@@ -53,8 +53,11 @@ impl Session {
         Ok(())
     }
 
-    /// Keeps back what this session cannot go on with: nodes whose tags it does not serve, children it has no room for.
+    /// Makes an error's text one that every store can hold, and keeps back what this session cannot go on with: nodes whose tags it does not serve, children it has no room for.
     pub(crate) fn tailor(&self, plan: &Plan, room: usize, transition: &mut Transition) {
+        if let Some(error) = transition.entry.as_mut().and_then(|entry| entry.error.as_mut()) {
+            make_storable(error, self.store.limits().error_bytes);
+        }
         match &mut transition.next {
             Next::Run { head } if !self.options.tags.is_empty() => {
                 let node = Place::parse(plan, &head.node).ok().and_then(|place| plan.task_at(place.node));
@@ -135,5 +138,35 @@ fn handed_on(output: Output) -> Option<bytes::Bytes> {
         Output::Value(value) => Some(value),
         Output::Wrapped { own: _, handed_on } => Some(handed_on),
         Output::Nothing | Output::SameAs(_) => None,
+    }
+}
+
+/// Takes NUL characters out of a text, and cuts it to at most `limit` bytes.
+fn make_storable(text: &mut String, limit: usize) {
+    if text.contains('\0') {
+        *text = text.replace('\0', "\u{fffd}");
+    }
+    if text.len() > limit {
+        let room = limit.saturating_sub('…'.len_utf8());
+        let cut = (0..=room).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(cut);
+        text.push('…');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::make_storable;
+
+    #[test]
+    fn a_text_is_cut_at_a_character_and_has_no_nul() {
+        let mut text = "é\0é".repeat(10);
+        make_storable(&mut text, 1000);
+        assert_eq!(text, "é\u{fffd}é".repeat(10));
+        for limit in 3..40 {
+            let mut cut = text.clone();
+            make_storable(&mut cut, limit);
+            assert!(cut.len() <= limit && cut.ends_with('…') && text.starts_with(cut.trim_end_matches('…')), "{limit}: {cut}");
+        }
     }
 }

@@ -82,7 +82,7 @@ pub async fn drive_instance(
         }
         timer_stale |= group.take_due() || look;
         if group.active() == 0 {
-            let record = read(session, instance_id).await?.ok_or_else(|| DriveError::Gone(Arc::clone(instance_id)))?;
+            let record = session.instance(instance_id).await?.ok_or_else(|| DriveError::Gone(Arc::clone(instance_id)))?;
             if record.summary.run != run {
                 return Err(DriveError::Replaced(Arc::clone(instance_id)));
             }
@@ -146,10 +146,6 @@ async fn claim(
             return Ok(any);
         }
     }
-}
-
-async fn read(session: &Session, instance_id: &str) -> Result<Option<InstanceRecord>, DriveError> {
-    Ok(ask(&*session.host, session.options.patience, || session.store.instance(instance_id)).await?)
 }
 
 async fn next_due(session: &Session, instance_id: &Arc<str>) -> Result<Option<Duration>, DriveError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_lock::RwLock;
 use futures_channel::oneshot;
 use sayiir_core::branch::{BranchId, BranchView, LeaseId, RunNumber};
-use sayiir_persistence::{Process, Store, StoreError};
+use sayiir_persistence::{InstanceRecord, Process, Store, StoreError};
 
 use crate::ask::ask;
 use crate::group::{Fault, Group, Ticket};
@@ -18,10 +18,13 @@ use crate::workflows::WorkflowSet;
 /// So often a run is looked at for branches to give back.
 const GIVE_BACK_ROUNDS: usize = 3;
 
+/// A lease must outlive a few round trips to the store, or nobody would ever hold one.
+const SHORTEST_LEASE: Duration = Duration::from_millis(100);
+
 /// How a session holds its leases.
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
-    /// How long a lease lasts; it is renewed at half that time.
+    /// How long a lease lasts (at least 100 ms); it is renewed at half that time.
     pub ttl: Duration,
     /// How long to go on asking a store that does not answer; `None` for ever.
     pub patience: Option<Duration>,
@@ -78,6 +81,7 @@ impl Held {
 impl Session {
     /// Opens a session in the store.
     pub async fn open(store: Arc<dyn Store>, host: Arc<dyn Host>, options: SessionOptions) -> Result<Arc<Self>, StoreError> {
+        let options = SessionOptions { ttl: options.ttl.max(SHORTEST_LEASE), ..options };
         let lease = ask(&*host, options.patience, || store.open_session(host.process())).await?;
         let (alive, ended) = oneshot::channel();
         let session = Arc::new(Self { store, host, lease, options, beside: RwLock::new(()), held: Mutex::default(), _alive: alive });
@@ -142,14 +146,20 @@ impl Session {
 
     /// Makes the leases of dead processes on this host due at once. Returns the sessions of live ones.
     pub async fn reap(&self) -> Result<Vec<(LeaseId, Process)>, StoreError> {
-        let mut others = self.store.sessions(&self.host.process().host).await?;
+        let host = self.host.process().host;
+        let mut others = ask(&*self.host, self.options.patience, || self.store.sessions(&host)).await?;
         others.retain(|(lease, _)| *lease != self.lease);
         let (dead, live): (Vec<_>, Vec<_>) = others.into_iter().partition(|(_, process)| self.host.is_alive(process) == Some(false));
         for (lease, process) in dead {
             tracing::info!(worker_id = process.worker_id, pid = process.pid, "taking over the work of a dead process");
-            self.store.expire_leases(lease).await?;
+            ask(&*self.host, self.options.patience, || self.store.expire_leases(lease)).await?;
         }
         Ok(live)
+    }
+
+    /// Reads an instance, asking as patiently as everything else is asked.
+    pub async fn instance(&self, instance_id: &str) -> Result<Option<InstanceRecord>, StoreError> {
+        ask(&*self.host, self.options.patience, || self.store.instance(instance_id)).await
     }
 
     /// Marks a branch as held; `None` if it is driven already.

@@ -58,7 +58,7 @@ impl Session {
         };
         Ok(TaskEnd::Told(match ended {
             Ok(output) => self.fitting(branch, &run, output),
-            Err(failure) => Input::TaskFailed(self.storable(failure)),
+            Err(failure) => Input::TaskFailed(failure),
         }))
     }
 
@@ -139,22 +139,6 @@ impl Session {
             limit,
         };
         Input::TaskFailed(TaskFailure::for_good(error.to_string()))
-    }
-
-    /// The failure with a text that every store can hold.
-    pub(crate) fn storable(&self, failure: TaskFailure) -> TaskFailure {
-        let TaskFailure { mut error, retry } = failure;
-        if error.contains('\0') {
-            error = error.replace('\0', "\u{fffd}");
-        }
-        // Room for what the engine writes before it.
-        let limit = self.store.limits().error_bytes.saturating_sub(4096).max(256);
-        if error.len() > limit {
-            let cut = (0..=limit).rev().find(|at| error.is_char_boundary(*at)).unwrap_or(0);
-            error.truncate(cut);
-            error.push('…');
-        }
-        TaskFailure { error, retry }
     }
 }
 

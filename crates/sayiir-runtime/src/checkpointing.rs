@@ -152,7 +152,8 @@ impl<B: Store> CheckpointingRunner<B> {
     }
 
     async fn resume_erased(&self, workflow: Arc<dyn RunnableWorkflow>, instance_id: String) -> Result<RunEnd, RuntimeError> {
-        let record = self.backend.instance(&instance_id).await?.ok_or_else(|| not_found(&instance_id))?;
+        let session = self.session().await?;
+        let record = session.instance(&instance_id).await?.ok_or_else(|| not_found(&instance_id))?;
         let (expected, found) = (*workflow.plan().hash(), record.summary.definition.hash);
         if expected != found {
             return Err(RuntimeError::mismatch(expected, found));
@@ -160,7 +161,6 @@ impl<B: Store> CheckpointingRunner<B> {
         if record.summary.status.is_terminal() {
             return Ok(RunEnd { status: record.summary.status, output: record.output });
         }
-        let session = self.session().await?;
         session.reap().await?;
         self.drive(session, workflow, instance_id, record.summary.run, None, WaitFor::Retries).await
     }

@@ -21,7 +21,7 @@ use sayiir_persistence::StoreError;
 use crate::ask::ask;
 use crate::session::{Hold, Session};
 
-/// How long a task that is to run alone waits for others to end, and keeps new ones from starting.
+/// How long a task that is to run alone waits for others to end, and how long it keeps others from starting.
 const ALONE_WAIT: Duration = Duration::from_secs(5);
 
 /// How a task ended.
@@ -76,7 +76,14 @@ impl Session {
                 Either::Right(_) => {}
             }
         }
-        let guard = self.beside.read().await;
+        let guard = match self.beside.try_read() {
+            Some(guard) => Some(guard),
+            // Whoever runs alone may take long, or wait for this very task: it has had its time alone.
+            None => match select(Box::pin(self.beside.read()), self.host.sleep(ALONE_WAIT)).await {
+                Either::Left((guard, _)) => Some(guard),
+                Either::Right(_) => None,
+            },
+        };
         let ended = task.await;
         drop(guard);
         ended

@@ -427,3 +427,33 @@ async fn delays_end_one_after_the_other_while_another_branch_still_runs() {
     let run = runner.run(&timed, "t", 1);
     assert!(tokio::time::timeout(Duration::from_mins(1), run).await.expect("both delays end").unwrap().is_completed());
 }
+
+/// Time passes by itself here whenever everything waits.
+#[tokio::test(start_paused = true)]
+async fn a_suspect_that_runs_alone_may_wait_for_a_task_of_its_own_runner() {
+    use sayiir::persistence::{ClaimRequest, ClaimScope, Process, Store};
+
+    let store = InMemoryBackend::new();
+    let runner = Arc::new(CheckpointingRunner::new(store.clone()));
+    let inner = flow("inner").then("double", |x: u32| async move { Ok(2 * x) }).build().unwrap();
+    let (again, within) = (Arc::clone(&runner), inner.clone());
+    let outer = flow("outer")
+        .then("nested", move |x: u32| {
+            let (runner, inner) = (Arc::clone(&again), within.clone());
+            async move { Ok(runner.run(&inner, "inner", x).await?.is_completed()) }
+        })
+        .build()
+        .unwrap();
+    WorkflowClient::new(store.clone()).submit(&outer, "outer", 1).await.unwrap();
+    // Three owners take it and are lost; two of them held it when it was taken from them.
+    for pid in 0..3 {
+        let process = Process { host: "gone".to_owned(), pid, started: 1, worker_id: "gone".to_owned() };
+        let lease = store.open_session(process).await.unwrap();
+        let scope = ClaimScope::Instance(Arc::from("outer"));
+        let claimed = store.claim(ClaimRequest { lease, ttl: Duration::from_secs(10), limit: 1, scope }).await.unwrap();
+        assert_eq!(claimed[0].crashes, pid);
+        store.expire_leases(lease).await.unwrap();
+    }
+    let status = tokio::time::timeout(Duration::from_mins(1), runner.resume(&outer, "outer")).await.expect("it ends");
+    assert!(status.unwrap().is_completed());
+}

@@ -18,7 +18,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{PATIENCE, block_on, impatient, open, open_with, place, request};
 use rusqlite::Connection;
-use sayiir_persistence::{StartOutcome, Store, StoreError};
+use sayiir_core::control::SignalRequest;
+use sayiir_persistence::{ControlAction, ControlCommand, ControlOutcome, StartOutcome, Store, StoreError};
 use sayiir_sqlite::{SqliteBackend, SqliteOptions};
 
 fn is_fresh(outcome: &Result<StartOutcome, StoreError>) -> bool {
@@ -218,4 +219,24 @@ fn child_without_permissions() {
     let new = std::path::Path::new(&file).with_file_name("new.db");
     let error = open_with(&new, options()).unwrap_err();
     assert!(matches!(error, StoreError::ReadOnly { .. }), "{error:?}");
+}
+
+#[test]
+fn a_damaged_instance_does_not_keep_others_from_being_taken() {
+    let place = place();
+    let store = open(&place.file);
+    for (number, id) in ["a", "b", "c"].into_iter().enumerate() {
+        block_on(store.start(request(id, number as u128, None))).unwrap();
+    }
+    let damaged = block_on(store.instance("b")).unwrap().unwrap().summary.run;
+    let deleted = Connection::open(&place.file).unwrap().execute("DELETE FROM journal WHERE run = ?1", [damaged.0]).unwrap();
+    assert_eq!(deleted, 1);
+    let lease = common::session(&store);
+    let claimed = block_on(store.claim(common::everything(10, lease))).unwrap();
+    assert_eq!(claimed.iter().map(|view| &*view.instance_id).collect::<Vec<_>>(), ["a", "c"]);
+    assert_eq!(block_on(store.claim(common::everything(10, lease))).unwrap(), []);
+    let next = block_on(store.next_due(common::everything(10, lease).scope)).unwrap();
+    assert!(next.is_some_and(|next| next > Duration::from_secs(1)), "nobody spins on it: {next:?}");
+    let command = ControlCommand { instance_id: "b".into(), action: ControlAction::Cancel, request: SignalRequest::default() };
+    assert_eq!(block_on(store.control(command)).unwrap(), ControlOutcome::Applied, "it can be cancelled");
 }

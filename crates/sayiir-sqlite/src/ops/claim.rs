@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use sayiir_core::branch::{BranchId, LeaseId, RunNumber};
 use sayiir_core::time::Timestamp;
-use sayiir_persistence::{BranchView, ClaimRequest, ClaimScope};
+use sayiir_persistence::{BranchView, ClaimRequest, ClaimScope, StoreError};
 
-use crate::fault::Outcome;
+use crate::fault::{Fault, Outcome};
 use crate::ops::{lanes, sessions, views};
 use crate::rows::{BranchRow, Col, InstanceRow, branch_id, col, head_columns};
 use crate::tx::{Look, Tx, execute, first, rows};
@@ -43,7 +43,19 @@ fn take(tx: &Tx, lease: LeaseId, until: Timestamp, due: &Due) -> Outcome<Option<
         head_columns!()
     );
     let row = first(&tx.conn, sql, (Col(due.run), due.branch.as_str(), Col(lease), Col(until), Col(tx.now)), BranchRow::read)?;
-    row.map(|row| views::of_row(tx.look(), row)).transpose()
+    match row.map(|row| views::of_row(tx.look(), row)).transpose() {
+        Err(Fault::Store(error @ StoreError::Corrupt { .. })) => set_aside(tx, due, &error).map(|()| None),
+        taken => taken,
+    }
+}
+
+/// A branch whose rows are damaged must not keep all the others from being taken: nobody is handed it again
+/// until its run is unpaused, cancelled or replaced, and it stays to be seen.
+fn set_aside(tx: &Tx, due: &Due, error: &StoreError) -> Outcome<()> {
+    tracing::error!(run = %due.run, branch = %due.branch, %error, "a branch cannot be read; it is set aside");
+    let sql = "UPDATE branch SET lease = NULL, run_at = NULL WHERE run = ?1 AND branch = ?2";
+    execute(&tx.conn, sql, (Col(due.run), due.branch.as_str()))?;
+    Ok(())
 }
 
 /// What is due in one lane at one priority, earliest first.

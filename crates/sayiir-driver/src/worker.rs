@@ -123,7 +123,7 @@ impl Worker {
                 () = stop => Woken::Stop,
                 () = Box::pin(news).fuse() => Woken::News,
                 () = Box::pin(may_ask).fuse() => Woken::MayAsk,
-                () = self.session.host.sleep(wait).fuse() => Woken::Time,
+                () = Box::pin(self.sleep_beside(&others, wait)).fuse() => Woken::Time,
             };
             match woken {
                 Woken::Stop => {
@@ -168,15 +168,28 @@ impl Worker {
                 break;
             }
         }
-        let wait = self.session.store.next_due(scope).await?;
-        let watch = (!others.live.is_empty()).then_some(WATCH_PROCESSES);
-        Ok(Seen::All { next: [wait, watch].into_iter().flatten().min() })
+        Ok(Seen::All { next: self.session.store.next_due(scope).await? })
+    }
+
+    /// Sleeps, but not on after one of the others has died. Asks the store nothing.
+    async fn sleep_beside(&self, others: &Others, mut wait: Duration) {
+        while !others.live.is_empty() && wait > WATCH_PROCESSES {
+            self.session.host.sleep(WATCH_PROCESSES).await;
+            wait -= WATCH_PROCESSES;
+            if self.one_died(others) {
+                return;
+            }
+        }
+        self.session.host.sleep(wait).await;
+    }
+
+    fn one_died(&self, others: &Others) -> bool {
+        others.live.iter().any(|(_, process)| self.session.host.is_alive(process) == Some(false))
     }
 
     /// Takes over the work of processes on this host that have died.
     async fn look_at_others(&self, others: &mut Others) -> Result<(), StoreError> {
-        let died = others.live.iter().any(|(_, process)| self.session.host.is_alive(process) == Some(false));
-        if died || (others.stale && others.may_ask) {
+        if self.one_died(others) || (others.stale && others.may_ask) {
             others.live = self.session.reap().await?;
             (others.stale, others.may_ask) = (false, false);
         }

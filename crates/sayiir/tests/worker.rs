@@ -259,3 +259,49 @@ async fn a_shutdown_lets_tasks_end_within_its_grace_and_drops_the_rest() {
     })
     .await;
 }
+
+/// In the child the task never ends; here it does.
+fn orphan(hang: bool) -> Workflow<JsonCodec, u32, (), u32> {
+    let task = move |x: u32| async move {
+        if hang {
+            std::future::pending::<()>().await;
+        }
+        Ok(x + 1)
+    };
+    flow("orphan").then("first", |x: u32| async move { Ok(x + 1) }).then("hang", task).build().unwrap()
+}
+
+#[tokio::test]
+#[ignore = "run by another test, to be killed"]
+async fn child_that_holds_an_instance_until_it_is_killed() {
+    let Ok(file) = std::env::var("SAYIIR_TEST_FILE") else { return };
+    let store = SqliteBackend::open(file).await.unwrap();
+    // Nobody could wait for this lease to end.
+    let runner = CheckpointingRunner::new(store).with_lease(Duration::from_hours(1));
+    runner.run(&orphan(true), "o", 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_takes_over_at_once_when_the_process_that_held_the_work_dies() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("orphans.db");
+    let store = SqliteBackend::open(&file).await.unwrap();
+    let workflow = orphan(false);
+    let worker = LocalWorker::builder(store.clone()).spawn(WorkflowSet::new().with(Arc::new(workflow.clone()))).await.unwrap();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_that_holds_an_instance_until_it_is_killed", "--ignored"])
+        .env("SAYIIR_TEST_FILE", &file)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let client = WorkflowClient::new(store);
+    while client.get_task_result("o", "first").await.unwrap_or_default().is_none() {
+        assert!(child.try_wait().unwrap().is_none(), "the child holds on until it is killed");
+        tokio::task::yield_now().await;
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(client.wait_for(&workflow, "o", PATIENCE).await.unwrap(), 3);
+    worker.shutdown();
+    worker.join().await.unwrap();
+}

@@ -27,17 +27,17 @@ impl Session {
             tracing::error!(instance_id = &*branch.instance_id, definition = %branch.definition, "no workflow of this definition is known here");
             return;
         };
-        let (instance_id, id) = (Arc::clone(&branch.instance_id), branch.branch.clone());
         let mut turn: Turn = Some((branch, Input::Taken));
         while let Some((branch, mut input)) = turn {
             if input == Input::Taken && ticket.group().is_draining() {
                 input = Input::HandBack;
             }
+            let (instance_id, id, node) = (Arc::clone(&branch.instance_id), branch.branch.clone(), Arc::clone(&branch.head.node));
             turn = match self.turn(ticket, workflows, &*workflow, &mut hold, branch, input).await {
                 Ok(next) => next,
                 Err(cause) => {
-                    let fault = Fault { instance_id: Arc::clone(&instance_id), branch: id.clone(), cause };
-                    tracing::error!(instance_id = &*instance_id, branch = %id, error = %fault.cause, "a branch cannot go on");
+                    tracing::error!(instance_id = &*instance_id, branch = %id, node = &*node, error = %cause, "a branch cannot go on");
+                    let fault = Fault { instance_id, branch: id, node, cause };
                     ticket.group().fault(fault);
                     None
                 }

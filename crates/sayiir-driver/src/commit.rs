@@ -53,7 +53,8 @@ impl Session {
         Ok(())
     }
 
-    /// Makes an error's text one that every store can hold, and keeps back what this session cannot go on with: nodes whose tags it does not serve, children it has no room for.
+    /// Makes an error's text one that every store can hold, and keeps back what this session cannot go on
+    /// with: nodes whose tags it does not serve, children it has no room for.
     pub(crate) fn tailor(&self, plan: &Plan, room: usize, transition: &mut Transition) {
         if let Some(error) = transition.entry.as_mut().and_then(|entry| entry.error.as_mut()) {
             make_storable(error, self.store.limits().error_bytes);

@@ -12,12 +12,14 @@ use crate::host::AbortTask;
 
 /// Why a branch could not be driven on, though nothing refused it.
 #[derive(Debug, thiserror::Error)]
-#[error("{instance_id}: branch {branch} cannot go on")]
+#[error("instance {instance_id:?} cannot go on at {node:?} (branch {branch})")]
 pub struct Fault {
     /// The instance.
     pub instance_id: Arc<str>,
     /// The branch.
     pub branch: BranchId,
+    /// The node path at which it stands.
+    pub node: Arc<str>,
     /// What the store said.
     #[source]
     pub cause: StoreError,

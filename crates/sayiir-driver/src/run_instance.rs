@@ -74,11 +74,12 @@ pub async fn drive_instance(
     let (mut timer, mut timer_stale) = (session.host.sleep(LONG), false);
     loop {
         let (ended, changed) = (group.listen(), watch.listen());
-        if look {
-            driven |= claim(session, group, workflows, instance_id, run).await?;
-        }
+        // Before anything else is asked of the store: its next error would hide which node met the first.
         if let Some(fault) = group.take_fault() {
             return Err(DriveError::Fault(fault));
+        }
+        if look {
+            driven |= claim(session, group, workflows, instance_id, run).await?;
         }
         timer_stale |= group.take_due() || look;
         if group.active() == 0 {

@@ -122,7 +122,9 @@ impl Session {
                     self.drive_branch(ticket, workflows, hold, fresh).await;
                 }
             }
-            Err(cause) => ticket.group().fault(Fault { instance_id: branch.instance_id, branch: branch.branch, cause }),
+            Err(cause) => {
+                ticket.group().fault(Fault { instance_id: branch.instance_id, branch: branch.branch, node: branch.head.node, cause });
+            }
         }
     }
 

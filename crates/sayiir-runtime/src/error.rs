@@ -5,7 +5,7 @@ use std::error::Error;
 use sayiir_core::error::{BoxError, BuildErrors, CodecError, WorkflowError};
 use sayiir_core::{DefinitionHash, InvalidInstanceId};
 use sayiir_driver::DriveError;
-use sayiir_persistence::{BackendError, RunConflict, StoreError};
+use sayiir_persistence::{BackendError, Detail, RunConflict, StoreError};
 
 /// Why a workflow could not be run, or gave no output.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +73,7 @@ impl From<StoreError> for RuntimeError {
 impl From<DriveError> for RuntimeError {
     fn from(error: DriveError) -> Self {
         match error {
-            DriveError::Fault(fault) => Self::Backend(BackendError::from(fault.cause)),
+            DriveError::Fault(fault) => Self::Backend(BackendError::Backend(Detail::with_source(fault.to_string(), fault.cause))),
             DriveError::Store(error) => error.into(),
             replaced @ DriveError::Replaced(_) => Self::Workflow(WorkflowError::ResumeError(replaced.to_string())),
             DriveError::Gone(id) => Self::Backend(BackendError::NotFound(format!("{id:?}").into())),

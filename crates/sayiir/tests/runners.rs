@@ -457,3 +457,19 @@ async fn a_suspect_that_runs_alone_may_wait_for_a_task_of_its_own_runner() {
     let status = tokio::time::timeout(Duration::from_mins(1), runner.resume(&outer, "outer")).await.expect("it ends");
     assert!(status.unwrap().is_completed());
 }
+
+#[tokio::test]
+async fn an_error_of_the_store_names_the_instance_and_the_node_once() {
+    use sayiir_store_testkit::{Fault, FaultStore};
+
+    let store = Arc::new(FaultStore::new(Arc::new(InMemoryBackend::new())));
+    let runner = CheckpointingRunner::from_shared(Arc::clone(&store)).with_patience(Duration::ZERO);
+    let two = flow("two").then("first", |x: u32| async move { Ok(x) }).then("second", |x: u32| async move { Ok(x) }).build().unwrap();
+    // The session, the start and the first step are stored.
+    store.fail_write(4, Fault::CrashBefore);
+    let error = runner.run(&two, "order-17", 1).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("\"order-17\"") && text.contains("\"second\""), "{text}");
+    let cause = std::error::Error::source(&error).expect("the store's own words").to_string();
+    assert!(cause.contains("unavailable") && !text.contains(&cause), "{text}: {cause}");
+}

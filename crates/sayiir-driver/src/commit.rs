@@ -1,6 +1,6 @@
 //! Committing what the engine decided, and what the branch looks like after it.
 
-use sayiir_core::branch::{BranchId, BranchView, JournalRef};
+use sayiir_core::branch::{BranchId, BranchView, Head, JournalRef};
 use sayiir_core::plan::{Place, Plan};
 use sayiir_core::time::Timestamp;
 use sayiir_core::transition::{EventGuard, Next, Output, Transition, Wake};
@@ -91,13 +91,15 @@ impl Session {
         let Transition { entry, next, .. } = transition;
         let output = entry.map_or(Output::Nothing, |entry| entry.output);
         let here = JournalRef { branch: branch.branch.clone(), revision: branch.revision + 1 };
+        let input_at =
+            |head: &Head, output: Output| if head.input == here { handed_on(output).unwrap_or_default() } else { branch.input.clone() };
         let views = match next {
             Next::Run { head } => {
-                let input = if head.input == here { handed_on(output).unwrap_or_default() } else { branch.input.clone() };
+                let input = input_at(&head, output);
                 vec![BranchView { revision: branch.revision + 1, head, crashes: 0, due_at: None, input, now: at, ..branch.clone() }]
             }
             Next::Fork { head, children, keep } => {
-                let input = if head.input == here { handed_on(output).unwrap_or_default() } else { branch.input.clone() };
+                let input = input_at(&head, output);
                 let view = |(index, child): (usize, sayiir_core::transition::Child)| BranchView {
                     branch: branch.branch.child(branch.revision + 1, index),
                     revision: 1,

@@ -67,6 +67,16 @@ pub enum Output {
     SameAs(JournalRef),
 }
 
+impl Output {
+    /// The value that goes on from here, if this row holds it.
+    pub const fn handed_on(&self) -> Option<&Bytes> {
+        match self {
+            Self::Value(value) | Self::Wrapped { own: _, handed_on: value } => Some(value),
+            Self::Nothing | Self::SameAs(_) => None,
+        }
+    }
+}
+
 /// What a transition requires of the instance's events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventGuard {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use sayiir_core::branch::{BranchView, Phase};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::transition::{Next, Transition};
 use sayiir_core::workflow::RunnableWorkflow;
 use sayiir_engine::{Decision, Definition, Effect, Input, RetryAdvice, TaskFailure, decide};
-use sayiir_persistence::{ControlAction, ControlCommand, StoreError};
+use sayiir_persistence::{CommitOutcome, ControlAction, ControlCommand, StoreError};
 
 use crate::ask::ask;
 use crate::commit::Committed;
@@ -17,7 +18,7 @@ use crate::task::TaskEnd;
 use crate::workflows::WorkflowSet;
 
 /// What the loop decides about next; `None` when the session has nothing more to do here.
-type Turn = Option<(BranchView, Input)>;
+type Turn = Option<(Box<BranchView>, Input)>;
 
 impl Session {
     /// Drives a branch, then whatever its transitions leave with the session.
@@ -27,17 +28,16 @@ impl Session {
             tracing::error!(instance_id = &*branch.instance_id, definition = %branch.definition, "no workflow of this definition is known here");
             return;
         };
-        let mut turn: Turn = Some((branch, Input::Taken));
+        let mut turn: Turn = Some((Box::new(branch), Input::Taken));
         while let Some((branch, mut input)) = turn {
             if input == Input::Taken && ticket.group().is_draining() {
                 input = Input::HandBack;
             }
-            let (instance_id, id, node) = (Arc::clone(&branch.instance_id), branch.branch.clone(), Arc::clone(&branch.head.node));
             turn = match self.turn(ticket, workflows, &*workflow, &mut hold, branch, input).await {
                 Ok(next) => next,
-                Err(cause) => {
-                    tracing::error!(instance_id = &*instance_id, branch = %id, node = &*node, error = %cause, "a branch cannot go on");
-                    let fault = Fault { instance_id, branch: id, node, cause };
+                Err(fault) => {
+                    let Fault { instance_id, branch, node, cause } = &fault;
+                    tracing::error!(instance_id = &**instance_id, branch = %branch, node = &**node, error = %cause, "a branch cannot go on");
                     ticket.group().fault(fault);
                     None
                 }
@@ -51,9 +51,9 @@ impl Session {
         workflows: &Arc<WorkflowSet>,
         workflow: &dyn RunnableWorkflow,
         hold: &mut Hold,
-        branch: BranchView,
+        branch: Box<BranchView>,
         input: Input,
-    ) -> Result<Turn, StoreError> {
+    ) -> Result<Turn, Fault> {
         let definition = Definition { plan: workflow.plan(), payloads: workflow.payloads() };
         match decide(definition, &branch, input.clone()) {
             Decision::Do(effect) => self.perform(workflow, hold, branch, effect).await,
@@ -63,16 +63,23 @@ impl Session {
                 if leaves_work(&transition) {
                     ticket.group().note_due();
                 }
-                match self.commit(&branch, *transition).await {
-                    Ok(Committed::Holding(views)) => Ok(self.go_on(ticket, workflows, hold, views).await),
-                    Ok(Committed::Moved) => self.reloaded(branch, input).await,
-                    Ok(Committed::Lost) => Ok(None),
+                let outcome = match self.commit(&transition).await {
+                    Ok(outcome) => outcome,
                     // Refused at the store's door, and so each time. A failure for good has nothing more that could be.
                     Err(error @ (StoreError::Limit { .. } | StoreError::Misused { .. })) if !is_for_good(&input) => {
                         let failure = TaskFailure::for_good(format!("the store cannot hold it: {error}"));
-                        Ok(Some((branch, Input::TaskFailed(failure))))
+                        return Ok(Some((branch, Input::TaskFailed(failure))));
                     }
-                    Err(error) => Err(error),
+                    Err(cause) => return Err(Fault::at(&branch, cause)),
+                };
+                if let Some(output) = finished_with(&transition, &outcome) {
+                    ticket.group().note_finished(branch.run, output);
+                }
+                match self.settle(branch, *transition, outcome).await? {
+                    Committed::Kept(view) => Ok(Some((view, Input::Taken))),
+                    Committed::Holding(views) => Ok(self.go_on(ticket, workflows, hold, views).await),
+                    Committed::Moved(branch) => self.reloaded(branch, input).await,
+                    Committed::Lost => Ok(None),
                 }
             }
         }
@@ -82,23 +89,24 @@ impl Session {
         self: &Arc<Self>,
         workflow: &dyn RunnableWorkflow,
         hold: &Hold,
-        branch: BranchView,
+        branch: Box<BranchView>,
         effect: Effect,
-    ) -> Result<Turn, StoreError> {
+    ) -> Result<Turn, Fault> {
         match effect {
-            Effect::RunTask(run) => match self.run_task(hold, workflow, &branch, run).await? {
-                TaskEnd::Told(input) => Ok(Some((branch, input))),
-                TaskEnd::Aborted => Ok(None),
+            Effect::RunTask(run) => match self.run_task(hold, workflow, &branch, run).await {
+                Ok(TaskEnd::Told(input)) => Ok(Some((branch, input))),
+                Ok(TaskEnd::Aborted) => Ok(None),
+                Err(cause) => Err(Fault::at(&branch, cause)),
             },
             Effect::ReadEvent { name, seq } => {
-                let payload = ask(&*self.host, self.options.patience, || self.store.read_event(&branch.instance_id, &name, seq)).await?;
-                match payload {
+                let payload = ask(&*self.host, self.options.patience, || self.store.read_event(&branch.instance_id, &name, seq)).await;
+                match payload.map_err(|cause| Fault::at(&branch, cause))? {
                     Some(payload) => Ok(Some((branch, Input::EventRead { seq, payload }))),
                     None => self.reloaded(branch, Input::Taken).await,
                 }
             }
             Effect::ApplyControl(kind) => {
-                self.apply_control(&branch.instance_id, kind).await?;
+                self.apply_control(&branch.instance_id, kind).await.map_err(|cause| Fault::at(&branch, cause))?;
                 self.reloaded(branch, Input::Taken).await
             }
         }
@@ -125,7 +133,7 @@ impl Session {
         let several = views.len() > 1;
         for view in views {
             if turn.is_none() && hold.move_to(&view.branch) {
-                turn = Some((view, Input::Taken));
+                turn = Some((Box::new(view), Input::Taken));
             } else {
                 self.drive(ticket.group(), workflows, view);
             }
@@ -139,15 +147,16 @@ impl Session {
     }
 
     /// Loads the branch again. A task's result stays good while the branch is at the same node and attempt.
-    async fn reloaded(&self, branch: BranchView, input: Input) -> Result<Turn, StoreError> {
-        let Some(fresh) = self.load(&branch, vec![branch.branch.clone()]).await?.pop() else { return Ok(None) };
+    async fn reloaded(&self, branch: Box<BranchView>, input: Input) -> Result<Turn, Fault> {
+        let loaded = self.load(branch.run, vec![branch.branch.clone()]).await;
+        let Some(fresh) = loaded.map_err(|cause| Fault::at(&branch, cause))?.pop() else { return Ok(None) };
         let same = (&fresh.head.node, fresh.head.attempt) == (&branch.head.node, branch.head.attempt)
             && (fresh.head.phase == branch.head.phase || (branch.head.phase == Phase::Start && fresh.head.phase == Phase::At));
         let input = match input {
             Input::TaskReturned(_) | Input::TaskFailed(_) if same => input,
             Input::Taken | Input::HandBack | Input::TaskReturned(_) | Input::TaskFailed(_) | Input::EventRead { .. } => Input::Taken,
         };
-        Ok(Some((fresh, input)))
+        Ok(Some((Box::new(fresh), input)))
     }
 }
 
@@ -165,6 +174,14 @@ const fn leaves_work(transition: &Transition) -> bool {
         Next::Await { wake, .. } => wake.is_some(),
         Next::Fork { head: _, children, keep } => *keep < children.len(),
         Next::Run { .. } | Next::EndBranch | Next::Finish | Next::Fail { .. } => false,
+    }
+}
+
+/// The output of the run that an accepted transition completed, where the transition itself holds it.
+fn finished_with(transition: &Transition, outcome: &CommitOutcome) -> Option<Bytes> {
+    match (&transition.next, outcome) {
+        (Next::Finish, CommitOutcome::Accepted { .. }) => transition.entry.as_ref().and_then(|entry| entry.output.handed_on()).cloned(),
+        (_, _) => None,
     }
 }
 

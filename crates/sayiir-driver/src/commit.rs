@@ -1,54 +1,81 @@
 //! Committing what the engine decided, and what the branch looks like after it.
 
-use sayiir_core::branch::{BranchId, BranchView, Head, JournalRef};
+use sayiir_core::branch::{BranchId, BranchView, Head, RunNumber};
 use sayiir_core::plan::{Place, Plan};
 use sayiir_core::time::Timestamp;
-use sayiir_core::transition::{EventGuard, Next, Output, Transition, Wake};
+use sayiir_core::transition::{Child, EventGuard, Next, Transition, Wake};
 use sayiir_core::workflow::RunnableWorkflow;
 use sayiir_engine::{Decision, Definition, Input, decide};
 use sayiir_persistence::{CommitOutcome, Refusal, StoreError};
 
 use crate::ask::ask;
+use crate::group::Fault;
 use crate::session::Session;
 
 /// What a commit leaves its session with.
 pub(crate) enum Committed {
+    /// The branch itself, as the transition left it.
+    Kept(Box<BranchView>),
     /// These branches are held now (none, if the branch was parked or ended).
     Holding(Vec<BranchView>),
-    /// The branch moved under the session: load it and decide again.
-    Moved,
+    /// The branch, as it was seen, moved under the session: load it and decide again.
+    Moved(Box<BranchView>),
     /// The branch is not the session's any more.
     Lost,
 }
 
 impl Session {
     /// Commits `transition`, asking again until the store answers.
-    pub(crate) async fn commit(&self, branch: &BranchView, transition: Transition) -> Result<Committed, StoreError> {
+    pub(crate) async fn commit(&self, transition: &Transition) -> Result<CommitOutcome, StoreError> {
         let outcomes = ask(&*self.host, self.options.patience, || self.store.commit(self.lease, vec![transition.clone()])).await?;
-        let Some(outcome) = outcomes.into_iter().next() else {
-            return Err(StoreError::Corrupt { reason: "the store gave no outcome for a transition".to_owned(), source: None });
-        };
+        let none = || StoreError::Corrupt { reason: "the store gave no outcome for a transition".to_owned(), source: None };
+        outcomes.into_iter().next().ok_or_else(none)
+    }
+
+    /// What the outcome of `transition`, decided for `branch`, leaves the session with.
+    pub(crate) async fn settle(&self, branch: Box<BranchView>, transition: Transition, outcome: CommitOutcome) -> Result<Committed, Fault> {
         match outcome {
-            CommitOutcome::Accepted { at, readied_parent } => self.held_after(branch, transition, at, readied_parent).await,
-            CommitOutcome::AlreadyAccepted => {
-                let ids = left_with_owner(branch, &transition);
-                Ok(Committed::Holding(if ids.is_empty() { Vec::new() } else { self.load(branch, ids).await? }))
+            CommitOutcome::Accepted { at, readied_parent } => {
+                let used_event = matches!(transition.guard, EventGuard::Use { .. });
+                let (run, held) = (branch.run, held_after(branch, transition, at, readied_parent));
+                // The views name the first event of each name; which is first now, only the store knows.
+                if used_event { self.fresh(run, held).await } else { Ok(held) }
             }
-            CommitOutcome::Refused(Refusal::Moved) => Ok(Committed::Moved),
+            CommitOutcome::AlreadyAccepted => self.loaded(&branch, &transition).await,
+            CommitOutcome::Refused(Refusal::Moved) => Ok(Committed::Moved(branch)),
             CommitOutcome::Refused(Refusal::LeaseLost | Refusal::Ended | Refusal::Replaced) => Ok(Committed::Lost),
         }
     }
 
-    /// Loads branches of the same run that the session holds; all if `branches` is empty.
-    pub(crate) async fn load(&self, branch: &BranchView, branches: Vec<BranchId>) -> Result<Vec<BranchView>, StoreError> {
-        ask(&*self.host, self.options.patience, || self.store.load(self.lease, branch.run, branches.clone())).await
+    /// Asks the store for the branches that an accepted transition left with the session.
+    async fn loaded(&self, branch: &BranchView, transition: &Transition) -> Result<Committed, Fault> {
+        let ids = left_with_owner(branch, transition);
+        let views = if ids.is_empty() { Ok(Vec::new()) } else { self.load(branch.run, ids).await };
+        views.map(Committed::Holding).map_err(|cause| Fault::at(branch, cause))
+    }
+
+    /// Asks the store for the same branches again.
+    async fn fresh(&self, run: RunNumber, held: Committed) -> Result<Committed, Fault> {
+        let views = match held {
+            Committed::Kept(view) => vec![*view],
+            Committed::Holding(views) => views,
+            Committed::Moved(_) | Committed::Lost => return Ok(held),
+        };
+        let Some(first) = views.first() else { return Ok(Committed::Holding(views)) };
+        let ids = views.iter().map(|view| view.branch.clone()).collect();
+        self.load(run, ids).await.map(Committed::Holding).map_err(|cause| Fault::at(first, cause))
+    }
+
+    /// Loads branches of a run that the session holds; all if `branches` is empty.
+    pub(crate) async fn load(&self, run: RunNumber, branches: Vec<BranchId>) -> Result<Vec<BranchView>, StoreError> {
+        ask(&*self.host, self.options.patience, || self.store.load(self.lease, run, branches.clone())).await
     }
 
     /// Gives a branch back as it is. A refusal is fine: somebody else has it then.
     pub(crate) async fn hand_back(&self, workflow: &dyn RunnableWorkflow, branch: &BranchView) -> Result<(), StoreError> {
         let definition = Definition { plan: workflow.plan(), payloads: workflow.payloads() };
         if let Decision::Commit(transition) = decide(definition, branch, Input::HandBack) {
-            self.commit(branch, *transition).await?;
+            self.commit(&transition).await?;
         }
         Ok(())
     }
@@ -77,51 +104,41 @@ impl Session {
     fn serves(&self, tags: &[String]) -> bool {
         self.options.tags.is_empty() || tags.iter().all(|tag| self.options.tags.contains(tag))
     }
+}
 
-    /// The branches that an accepted transition left with the session, without asking the store where
-    /// that is certain.
-    async fn held_after(
-        &self,
-        branch: &BranchView,
-        transition: Transition,
-        at: Timestamp,
-        readied_parent: Option<Box<BranchView>>,
-    ) -> Result<Committed, StoreError> {
-        let used_event = matches!(transition.guard, EventGuard::Use { .. });
-        let Transition { entry, next, .. } = transition;
-        let output = entry.map_or(Output::Nothing, |entry| entry.output);
-        let here = JournalRef { branch: branch.branch.clone(), revision: branch.revision + 1 };
-        let input_at =
-            |head: &Head, output: Output| if head.input == here { handed_on(output).unwrap_or_default() } else { branch.input.clone() };
-        let views = match next {
-            Next::Run { head } => {
-                let input = input_at(&head, output);
-                vec![BranchView { revision: branch.revision + 1, head, crashes: 0, due_at: None, input, now: at, ..branch.clone() }]
-            }
-            Next::Fork { head, children, keep } => {
-                let input = input_at(&head, output);
-                let view = |(index, child): (usize, sayiir_core::transition::Child)| BranchView {
-                    branch: branch.branch.child(branch.revision + 1, index),
-                    revision: 1,
-                    head: child.head,
-                    crashes: 0,
-                    due_at: None,
-                    pending: 0,
-                    input: input.clone(),
-                    now: at,
-                    ..branch.clone()
-                };
-                children.into_iter().take(if branch.paused { 0 } else { keep }).enumerate().map(view).collect()
-            }
-            Next::EndBranch => readied_parent.map(|parent| *parent).into_iter().collect(),
-            Next::Release { .. } | Next::Await { .. } | Next::Finish | Next::Fail { .. } => Vec::new(),
-        };
-        if used_event && !views.is_empty() {
-            // The view names the first event of each name; which is first now, only the store knows.
-            let ids = views.into_iter().map(|view| view.branch).collect();
-            return Ok(Committed::Holding(self.load(branch, ids).await?));
+/// The branches that an accepted transition left with the session, without asking the store.
+fn held_after(mut branch: Box<BranchView>, transition: Transition, at: Timestamp, readied_parent: Option<Box<BranchView>>) -> Committed {
+    let Transition { entry, next, .. } = transition;
+    let output = entry.and_then(|entry| entry.output.handed_on().cloned());
+    let revision = branch.revision + 1;
+    let input_at = |branch: &BranchView, head: &Head| {
+        let is_here = head.input.revision == revision && head.input.branch == branch.branch;
+        if is_here { output.unwrap_or_default() } else { branch.input.clone() }
+    };
+    match next {
+        Next::Run { head } => {
+            let input = input_at(&branch, &head);
+            (branch.revision, branch.head, branch.input, branch.now) = (revision, head, input, at);
+            (branch.crashes, branch.due_at) = (0, None);
+            Committed::Kept(branch)
         }
-        Ok(Committed::Holding(views))
+        Next::Fork { head, children, keep } => {
+            let input = input_at(&branch, &head);
+            let view = |(index, child): (usize, Child)| BranchView {
+                branch: branch.branch.child(revision, index),
+                revision: 1,
+                head: child.head,
+                crashes: 0,
+                due_at: None,
+                pending: 0,
+                input: input.clone(),
+                now: at,
+                ..(*branch).clone()
+            };
+            Committed::Holding(children.into_iter().take(if branch.paused { 0 } else { keep }).enumerate().map(view).collect())
+        }
+        Next::EndBranch => Committed::Holding(readied_parent.map(|parent| *parent).into_iter().collect()),
+        Next::Release { .. } | Next::Await { .. } | Next::Finish | Next::Fail { .. } => Committed::Holding(Vec::new()),
     }
 }
 
@@ -133,14 +150,6 @@ fn left_with_owner(branch: &BranchView, transition: &Transition) -> Vec<BranchId
         Next::Fork { head: _, children: _, keep } => (0..*keep).map(|index| branch.branch.child(branch.revision + 1, index)).collect(),
         Next::EndBranch => branch.branch.parent().into_iter().collect(),
         Next::Release { .. } | Next::Await { .. } | Next::Finish | Next::Fail { .. } => Vec::new(),
-    }
-}
-
-fn handed_on(output: Output) -> Option<bytes::Bytes> {
-    match output {
-        Output::Value(value) => Some(value),
-        Output::Wrapped { own: _, handed_on } => Some(handed_on),
-        Output::Nothing | Output::SameAs(_) => None,
     }
 }
 

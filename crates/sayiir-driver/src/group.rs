@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use event_listener::{Event, EventListener};
-use sayiir_core::branch::BranchId;
+use sayiir_core::branch::{BranchId, BranchView, RunNumber};
 use sayiir_persistence::StoreError;
 
 use crate::host::AbortTask;
@@ -25,9 +26,17 @@ pub struct Fault {
     pub cause: StoreError,
 }
 
+impl Fault {
+    pub(crate) fn at(branch: &BranchView, cause: StoreError) -> Self {
+        let BranchView { instance_id, branch, head, .. } = branch;
+        Self { instance_id: Arc::clone(instance_id), branch: branch.clone(), node: Arc::clone(&head.node), cause }
+    }
+}
+
 /// Counts the futures that drive a caller's branches, keeps them within a limit, and can drop them.
 pub struct Group {
     limit: usize,
+    of_run: bool,
     active: AtomicUsize,
     changed: Event,
     state: Mutex<State>,
@@ -41,12 +50,18 @@ struct State {
     tasks: BTreeMap<u64, Option<Box<dyn AbortTask>>>,
     fault: Option<Fault>,
     due: bool,
+    finished: Option<(RunNumber, Bytes)>,
 }
 
 impl Group {
     /// A group that drives at most `limit` branches at a time.
     pub fn new(limit: usize) -> Self {
-        Self { limit, active: AtomicUsize::new(0), changed: Event::new(), state: Mutex::default() }
+        Self { limit, of_run: false, active: AtomicUsize::new(0), changed: Event::new(), state: Mutex::default() }
+    }
+
+    /// A group for the branches of one run, at most `limit` at a time.
+    pub fn of_run(limit: usize) -> Self {
+        Self { of_run: true, ..Self::new(limit) }
     }
 
     /// How many more branches it can drive now.
@@ -98,6 +113,18 @@ impl Group {
     /// Whether a branch was left to be due at some time since the last call.
     pub(crate) fn take_due(&self) -> bool {
         std::mem::take(&mut self.state().due)
+    }
+
+    /// Notes with what output a run was completed, for who drives that run alone.
+    pub(crate) fn note_finished(&self, run: RunNumber, output: Bytes) {
+        if self.of_run {
+            self.state().finished = Some((run, output));
+        }
+    }
+
+    /// The output with which the run was completed here, once, if that is known without asking the store.
+    pub(crate) fn take_finished(&self, run: RunNumber) -> Option<Bytes> {
+        self.state().finished.take().filter(|(finished, _)| *finished == run).map(|(_, output)| output)
     }
 
     pub(crate) fn fault(&self, fault: Fault) {

@@ -1,5 +1,7 @@
 //! Driving one instance until it ends, or until only delays and signals are left.
 
+use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +20,6 @@ use crate::workflows::WorkflowSet;
 const BATCH: usize = 64;
 /// How long to wait at most before looking again at an instance that other workers hold.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// How long to sleep where nothing is due.
-const LONG: Duration = Duration::from_hours(1);
 
 /// How an instance stands when its driver stops.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,12 +70,17 @@ pub async fn drive_instance(
         session.drive(group, workflows, *root);
     }
     // The timer outlives the turns of the loop; it is set anew when what is due next may have changed.
-    let (mut timer, mut timer_stale) = (session.host.sleep(LONG), false);
+    let (mut timer, mut timer_stale) = (None, false);
     loop {
         let (ended, changed) = (group.listen(), watch.listen());
         // Before anything else is asked of the store: its next error would hide which node met the first.
         if let Some(fault) = group.take_fault() {
             return Err(DriveError::Fault(fault));
+        }
+        if group.active() == 0
+            && let Some(output) = group.take_finished(run)
+        {
+            return Ok(RunEnd { status: WorkflowStatus::Completed, output: Some(output) });
         }
         if look {
             driven |= claim(session, group, workflows, instance_id, run).await?;
@@ -92,18 +96,24 @@ pub async fn drive_instance(
                 Left::Others => return Ok(RunEnd { status: WorkflowStatus::InProgress, output: None }),
                 Left::Wait => {
                     let wait = next_due(session, instance_id).await?.unwrap_or(LOOK_AGAIN);
-                    (timer, timer_stale) = (session.host.sleep(wait.min(LOOK_AGAIN)), false);
+                    (timer, timer_stale) = (Some(session.host.sleep(wait.min(LOOK_AGAIN))), false);
                 }
             }
         } else if timer_stale && group.free() > 0 {
             let wait = next_due(session, instance_id).await?;
-            (timer, timer_stale) = (session.host.sleep(wait.unwrap_or(LONG)), false);
+            (timer, timer_stale) = (wait.map(|wait| session.host.sleep(wait)), false);
         }
-        look = match select(ended, select(changed, &mut timer)).await {
+        let time = async {
+            match timer.as_mut() {
+                Some(timer) => timer.await,
+                None => pending().await,
+            }
+        };
+        look = match select(ended, select(changed, pin!(time))).await {
             Either::Left(_) => group.active() == 0,
             Either::Right((Either::Left(_), _)) => true,
             Either::Right((Either::Right(_), _)) => {
-                timer = session.host.sleep(LONG);
+                timer = None;
                 true
             }
         };

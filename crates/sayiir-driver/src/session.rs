@@ -1,11 +1,16 @@
 //! A session: one worker's lease number, the branches it holds under it, and how it drives them.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use async_lock::RwLock;
 use futures_channel::oneshot;
+use futures_util::task::AtomicWaker;
 use sayiir_core::branch::{BranchId, BranchView, LeaseId, RunNumber};
 use sayiir_persistence::{InstanceRecord, Process, Store, StoreError};
 
@@ -65,16 +70,17 @@ struct Held {
 
 struct Slot {
     number: u64,
-    /// Ends the task that runs at the branch.
-    abort: Option<oneshot::Sender<()>>,
+    abort: Arc<Abort>,
     /// Dropped with the slot: tells who took the branch again before it was let go.
     next: Option<oneshot::Sender<()>>,
 }
 
 impl Held {
-    fn insert(&mut self, key: Key) {
+    fn insert(&mut self, key: Key) -> Arc<Abort> {
         self.last += 1;
-        self.slots.insert(key, Slot { number: self.last, abort: None, next: None });
+        let abort = Arc::<Abort>::default();
+        self.slots.insert(key, Slot { number: self.last, abort: Arc::clone(&abort), next: None });
+        abort
     }
 }
 
@@ -116,14 +122,14 @@ impl Session {
     /// Drives a branch that was taken while its last drive had not yet let go of it, from where it stands now.
     async fn drive_again(self: &Arc<Self>, ticket: &Ticket, workflows: &Arc<WorkflowSet>, branch: BranchView) {
         let Some(hold) = self.hold((branch.run, branch.branch.clone())) else { return };
-        match self.load(&branch, vec![branch.branch.clone()]).await {
+        match self.load(branch.run, vec![branch.branch.clone()]).await {
             Ok(mut fresh) => {
                 if let Some(fresh) = fresh.pop() {
                     self.drive_branch(ticket, workflows, hold, fresh).await;
                 }
             }
             Err(cause) => {
-                ticket.group().fault(Fault { instance_id: branch.instance_id, branch: branch.branch, node: branch.head.node, cause });
+                ticket.group().fault(Fault::at(&branch, cause));
             }
         }
     }
@@ -170,9 +176,9 @@ impl Session {
         if held.slots.contains_key(&key) {
             return None;
         }
-        held.insert(key.clone());
+        let abort = held.insert(key.clone());
         drop(held);
-        Some(Hold { session: Arc::clone(self), key })
+        Some(Hold { session: Arc::clone(self), key, abort })
     }
 
     /// Resolves when the branch is let go of; `None` if somebody waits for that already.
@@ -195,10 +201,10 @@ impl Session {
 
     /// Ends the task that runs at a branch which is no longer this session's.
     pub(crate) fn abort_task(&self, (key, number): &HeldOnce) {
-        let abort = self.held().slots.get_mut(key).filter(|slot| slot.number == *number).and_then(|slot| slot.abort.take());
+        let abort = self.held().slots.get(key).filter(|slot| slot.number == *number).map(|slot| Arc::clone(&slot.abort));
         if let Some(abort) = abort {
-            // The receiver is gone if the task has just ended; its result will be refused.
-            let _ = abort.send(());
+            abort.asked.store(true, Ordering::Release);
+            abort.waker.wake();
         }
     }
 
@@ -211,6 +217,14 @@ impl Session {
 pub(crate) struct Hold {
     session: Arc<Session>,
     key: Key,
+    abort: Arc<Abort>,
+}
+
+/// Ends the tasks of a branch as it is held once.
+#[derive(Default)]
+struct Abort {
+    asked: AtomicBool,
+    waker: AtomicWaker,
 }
 
 impl Hold {
@@ -223,7 +237,7 @@ impl Hold {
         let mut held = self.session.held();
         let free = !held.slots.contains_key(&key);
         let left = if free {
-            held.insert(key.clone());
+            self.abort = held.insert(key.clone());
             held.slots.remove(&std::mem::replace(&mut self.key, key))
         } else {
             None
@@ -234,13 +248,18 @@ impl Hold {
         free
     }
 
-    /// Resolves when the task that now begins at the branch is to be aborted.
-    pub(crate) fn task_begins(&self) -> oneshot::Receiver<()> {
-        let (sender, receiver) = oneshot::channel();
-        if let Some(slot) = self.session.held().slots.get_mut(&self.key) {
-            slot.abort = Some(sender);
-        }
-        receiver
+    /// Runs a task of the branch; `None` if it is to be aborted, for the branch is lost.
+    pub(crate) async fn unless_aborted<T>(&self, task: impl Future<Output = T>) -> Option<T> {
+        let mut task = pin!(task);
+        poll_fn(|context| {
+            // Registered before the look, so that no call is missed.
+            self.abort.waker.register(context.waker());
+            if self.abort.asked.load(Ordering::Acquire) {
+                return Poll::Ready(None);
+            }
+            task.as_mut().poll(context).map(Some)
+        })
+        .await
     }
 }
 

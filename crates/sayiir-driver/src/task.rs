@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +11,9 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use sayiir_core::branch::BranchView;
-use sayiir_core::context::{self, TaskExecutionContext};
+use sayiir_core::context::{self, IterationInfo, TaskExecutionContext};
 use sayiir_core::error::{BoxError, DoNotRetry, RetryAfter, WorkflowError, error_chain};
-use sayiir_core::plan::{NodeSpec, Place};
+use sayiir_core::plan::{NodeSpec, Place, Plan};
 use sayiir_core::task::TaskInput;
 use sayiir_core::workflow::RunnableWorkflow;
 use sayiir_engine::{Input, RetryAdvice, RunTask, TaskFailure};
@@ -47,15 +48,10 @@ impl Session {
         };
         let input = self.task_input(workflow, branch, &run).await?;
         let context = Self::context(workflow, branch, &run);
-        let aborted = hold.task_begins();
         let attempt = async move { task.run(input).await };
         let attempt = context::scope(context, AssertUnwindSafe(attempt).catch_unwind());
-        let limited = self.within(run.timeout, run.path.to_string(), attempt);
-        let ended = match select(Box::pin(self.beside(run.alone, limited)), aborted).await {
-            Either::Left((ended, _)) => ended,
-            // The sender is never dropped while the branch is held.
-            Either::Right(_) => return Ok(TaskEnd::Aborted),
-        };
+        let limited = self.within(run.timeout, &run.path, attempt);
+        let Some(ended) = hold.unless_aborted(self.beside(run.alone, limited)).await else { return Ok(TaskEnd::Aborted) };
         Ok(TaskEnd::Told(match ended {
             Ok(output) => self.fitting(branch, &run, output),
             Err(failure) => Input::TaskFailed(failure),
@@ -92,14 +88,16 @@ impl Session {
     async fn within(
         &self,
         timeout: Option<Duration>,
-        path: String,
+        path: &str,
         attempt: impl Future<Output = Result<Result<Bytes, BoxError>, Box<dyn Any + Send>>>,
     ) -> Result<Bytes, TaskFailure> {
         let ended = match timeout {
             None => attempt.await,
-            Some(timeout) => match select(Box::pin(attempt), self.host.sleep(timeout)).await {
+            Some(timeout) => match select(pin!(attempt), self.host.sleep(timeout)).await {
                 Either::Left((ended, _)) => ended,
-                Either::Right(_) => return Err(TaskFailure::by_policy(WorkflowError::TaskTimedOut { node: path, timeout }.to_string())),
+                Either::Right(_) => {
+                    return Err(TaskFailure::by_policy(WorkflowError::TaskTimedOut { node: path.to_owned(), timeout }.to_string()));
+                }
             },
         };
         match ended {
@@ -127,8 +125,8 @@ impl Session {
             TaskExecutionContext::new(Arc::clone(plan.name()), Arc::clone(&branch.instance_id), branch.run, task_id, Arc::clone(&run.path));
         Arc::new(TaskExecutionContext {
             metadata: task.map(|task| task.metadata.clone()).unwrap_or_default(),
-            workflow_metadata_json: workflow.metadata_json().map(Arc::from),
-            iterations: Place::parse(plan, &run.path).map(|place| place.iterations(plan)).unwrap_or_default(),
+            workflow_metadata_json: workflow.metadata_json().cloned(),
+            iterations: iterations(plan, &run.path),
             attempt: run.attempt,
             ..names
         })
@@ -147,6 +145,14 @@ impl Session {
         };
         Input::TaskFailed(TaskFailure::for_good(error.to_string()))
     }
+}
+
+/// The loops around a node, with their iterations. A path without slots has none.
+fn iterations(plan: &Plan, path: &str) -> Vec<IterationInfo> {
+    if !path.contains('[') {
+        return Vec::new();
+    }
+    Place::parse(plan, path).map(|place| place.iterations(plan)).unwrap_or_default()
 }
 
 fn failure_of(error: &BoxError) -> TaskFailure {

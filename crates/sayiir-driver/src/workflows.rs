@@ -1,15 +1,14 @@
 //! The definitions that a worker knows.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use sayiir_core::DefinitionHash;
 use sayiir_core::workflow::RunnableWorkflow;
 
-/// Workflows of any input types, by definition.
+/// Workflows of any input types, by definition: in order of their hashes.
 #[derive(Clone, Default)]
-pub struct WorkflowSet(BTreeMap<DefinitionHash, Arc<dyn RunnableWorkflow>>);
+pub struct WorkflowSet(Vec<(DefinitionHash, Arc<dyn RunnableWorkflow>)>);
 
 impl WorkflowSet {
     /// No workflow yet.
@@ -20,18 +19,26 @@ impl WorkflowSet {
     /// Adds a workflow; of two with one definition the later stays.
     #[must_use]
     pub fn with(mut self, workflow: Arc<dyn RunnableWorkflow>) -> Self {
-        self.0.insert(*workflow.plan().hash(), workflow);
+        let hash = *workflow.plan().hash();
+        match self.find(&hash) {
+            Ok(at) => self.0.splice(at..=at, [(hash, workflow)]).for_each(drop),
+            Err(at) => self.0.insert(at, (hash, workflow)),
+        }
         self
     }
 
     /// The workflow of this definition.
     pub fn get(&self, hash: &DefinitionHash) -> Option<&Arc<dyn RunnableWorkflow>> {
-        self.0.get(hash)
+        self.find(hash).ok().and_then(|at| self.0.get(at)).map(|(_, workflow)| workflow)
+    }
+
+    fn find(&self, hash: &DefinitionHash) -> Result<usize, usize> {
+        self.0.binary_search_by(|(known, _)| known.cmp(hash))
     }
 
     /// The definitions, in order of their hashes.
     pub fn hashes(&self) -> Arc<[DefinitionHash]> {
-        self.0.keys().copied().collect()
+        self.0.iter().map(|(hash, _)| *hash).collect()
     }
 
     /// Whether it holds no workflow.
@@ -42,6 +49,6 @@ impl WorkflowSet {
 
 impl fmt::Debug for WorkflowSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.values().map(|workflow| workflow.plan().name())).finish()
+        f.debug_set().entries(self.0.iter().map(|(_, workflow)| workflow.plan().name())).finish()
     }
 }

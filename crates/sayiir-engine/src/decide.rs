@@ -248,18 +248,18 @@ impl At<'_> {
         let BranchView { branch, revision, mail, paused, .. } = self.branch;
         let here = JournalRef { branch: branch.clone(), revision: revision + 1 };
         let plan = self.definition.plan;
-        let head = |phase| Head { node: Arc::from(place.path(plan)), phase, attempt: 0, input: value.row(here.clone()), fork_revision: 0 };
-        let placement = self.placement(place.node);
+        let head = |phase| Head { node: place.path(plan), phase, attempt: 0, input: value.row(here.clone()), fork_revision: 0 };
+        let placement = || self.placement(place.node);
         let stay = || {
             if *paused {
-                Next::Release { head: head(Phase::At), wake: Wake::Now, placement: placement.clone() }
+                Next::Release { head: head(Phase::At), wake: Wake::Now, placement: placement() }
             } else {
                 Next::Run { head: head(Phase::At) }
             }
         };
         let (guard, next) = match &plan.node(place.node).spec {
             NodeSpec::Delay { duration } => {
-                (guard, Next::Release { head: head(Phase::Delaying), wake: Wake::After(*duration), placement: placement.clone() })
+                (guard, Next::Release { head: head(Phase::Delaying), wake: Wake::After(*duration), placement: placement() })
             }
             NodeSpec::Fork { branches, join: _ } if !paused => {
                 let head = Head { fork_revision: revision + 1, ..head(Phase::Joining) };
@@ -273,7 +273,7 @@ impl At<'_> {
                         head: head(Phase::Awaiting),
                         signal: Arc::clone(name),
                         wake: timeout.map(Wake::After),
-                        placement: placement.clone(),
+                        placement: placement(),
                     };
                     (EventGuard::NoneSince { mail: *mail }, next)
                 }
@@ -293,7 +293,7 @@ impl At<'_> {
     fn child(&self, fork: &Place, first: NodeIx, input: &JournalRef) -> Child {
         let plan = self.definition.plan;
         let place = Place { node: first, slots: fork.slots.clone() }.enter(plan);
-        let head = Head { node: Arc::from(place.path(plan)), phase: Phase::At, attempt: 0, input: input.clone(), fork_revision: 0 };
+        let head = Head { node: place.path(plan), phase: Phase::At, attempt: 0, input: input.clone(), fork_revision: 0 };
         Child { head, placement: self.placement(place.node) }
     }
 
@@ -333,9 +333,7 @@ impl At<'_> {
             Phase::At | Phase::Delaying | Phase::Awaiting | Phase::Joining if !self.branch.head.node.starts_with('@') => {
                 Arc::clone(&self.branch.head.node)
             }
-            Phase::Start | Phase::At | Phase::Delaying | Phase::Awaiting | Phase::Joining => {
-                Arc::from(self.place.path(self.definition.plan))
-            }
+            Phase::Start | Phase::At | Phase::Delaying | Phase::Awaiting | Phase::Joining => self.place.path(self.definition.plan),
         }
     }
 

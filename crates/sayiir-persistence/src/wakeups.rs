@@ -2,17 +2,17 @@
 //!
 //! A store announces after its commit. Announcements are hints: whoever listens looks at the store again.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use event_listener::{Event, EventListener};
+use rustc_hash::FxHashMap;
 
 /// The announcements of one store.
 #[derive(Debug, Default)]
 pub struct Wakeups {
     due: Event,
     control: Event,
-    instances: Mutex<HashMap<Arc<str>, Watched>>,
+    instances: Mutex<FxHashMap<Arc<str>, Watched>>,
 }
 
 /// An instance that somebody listens to.
@@ -78,7 +78,7 @@ impl Wakeups {
         InstanceListener { wakeups: self, id, event }
     }
 
-    fn instances(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, Watched>> {
+    fn instances(&self) -> std::sync::MutexGuard<'_, FxHashMap<Arc<str>, Watched>> {
         self.instances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -174,7 +174,7 @@ impl<B: Store> CheckpointingRunner<B> {
         root: Option<Box<BranchView>>,
         wait_for: WaitFor,
     ) -> Result<RunEnd, RuntimeError> {
-        let group = Arc::new(Group::new(BRANCHES));
+        let group = Arc::new(Group::of_run(BRANCHES));
         let workflows = Arc::new(WorkflowSet::new().with(workflow));
         let mut guard = RunGuard::new(&session, &group, &workflows, Some(run));
         let end = drive_instance(&session, &group, &workflows, &Arc::from(instance_id), run, root, wait_for).await;

@@ -41,7 +41,7 @@ pub(crate) async fn start_run(
         definition: Definition { hash: *plan.hash(), name: Arc::clone(plan.name()), version: Arc::clone(plan.version()) },
         policy,
         input,
-        first_node: Arc::from(first.path(plan)),
+        first_node: first.path(plan),
         placement: plan.task_at(first.node).map(|task| task.metadata.placement()).unwrap_or_default(),
         nonce: nonce(),
         lease,

@@ -274,7 +274,7 @@ impl Plan {
     }
 
     /// The path at which the workflow starts, as an instance shows it before its first step.
-    pub fn first_path(&self) -> String {
+    pub fn first_path(&self) -> Arc<str> {
         Place::start(self).path(self)
     }
 }

@@ -1,6 +1,7 @@
 //! A place: a node together with the iterations (and default-arm keys) it is reached in, as one readable path.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::{Container, NodeIx, NodeSpec, Plan};
 use crate::context::IterationInfo;
@@ -81,10 +82,10 @@ impl Place {
     }
 
     /// The readable path.
-    pub fn path(&self, plan: &Plan) -> String {
+    pub fn path(&self, plan: &Plan) -> Arc<str> {
         let node = plan.node(self.node);
         if self.slots.is_empty() {
-            return node.path.to_string();
+            return Arc::clone(&node.path);
         }
         let mut path = String::with_capacity(node.path.len() + 4 * self.slots.len());
         let mut slots = self.slots.iter();
@@ -96,7 +97,7 @@ impl Place {
             }
             path.push_str(piece);
         }
-        path
+        Arc::from(path)
     }
 
     /// Reads a path that [`Place::path`] wrote.

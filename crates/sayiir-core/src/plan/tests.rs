@@ -123,7 +123,7 @@ fn a_place_is_read_as_it_was_written() {
 #[test]
 fn a_place_enters_loops_and_children() {
     let plan = repeat("outer", repeat("inner", sequence(&["a"]).collapsed())).compile("w", "").unwrap();
-    assert_eq!(plan.first_path(), "outer[0]/inner[0]");
+    assert_eq!(&*plan.first_path(), "outer[0]/inner[0]");
     assert_eq!(paths(&plan), ["outer", "outer/inner", "outer/inner"]);
     let place = Place::start(&plan);
     assert_eq!(plan.entry(plan.first()), place.node);

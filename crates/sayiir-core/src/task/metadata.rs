@@ -31,10 +31,14 @@ pub struct TaskMetadata {
 impl TaskMetadata {
     /// Who may take a branch that is to run this task.
     pub fn placement(&self) -> Placement {
+        let priority = self.priority.unwrap_or_default();
+        if self.tags.is_empty() {
+            return Placement { priority, ..Placement::default() };
+        }
         let mut tags = self.tags.clone();
         tags.sort();
         tags.dedup();
-        Placement { tags: Arc::from(tags), priority: self.priority.unwrap_or_default() }
+        Placement { tags: Arc::from(tags), priority }
     }
 }
 

@@ -132,7 +132,7 @@ where
         self.program.node(node)?.task.as_ref()
     }
 
-    fn metadata_json(&self) -> Option<&str> {
-        self.context.metadata_json().map(|json| &**json)
+    fn metadata_json(&self) -> Option<&Arc<str>> {
+        self.context.metadata_json()
     }
 }

@@ -18,5 +18,5 @@ pub trait RunnableWorkflow: MaybeSend + MaybeSync + 'static {
     fn task(&self, node: NodeIx) -> Option<&Arc<dyn ErasedTask>>;
 
     /// The workflow's metadata as JSON, if it has any that can be written so.
-    fn metadata_json(&self) -> Option<&str>;
+    fn metadata_json(&self) -> Option<&Arc<str>>;
 }

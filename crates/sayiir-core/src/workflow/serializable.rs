@@ -145,7 +145,7 @@ where
         self.workflow.task(node)
     }
 
-    fn metadata_json(&self) -> Option<&str> {
+    fn metadata_json(&self) -> Option<&Arc<str>> {
         self.workflow.metadata_json()
     }
 }

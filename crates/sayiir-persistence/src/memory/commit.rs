@@ -193,8 +193,8 @@ impl Data {
             let child = id.child(writer.revision, number);
             self.index.insert(writer.run, &child, slot);
             let due_at = Some(writer.now);
-            run.branches
-                .insert(child, Branch { revision: 1, head, slot, due_at, awaits: None, pending: 0, crashes: 0, attempt_at: writer.now });
+            let branch = Branch { revision: 1, head, slot, due_at, awaits: None, pending: 0, crashes: 0, attempt_at: writer.now };
+            run.branches.insert(child, Box::new(branch));
         }
     }
 

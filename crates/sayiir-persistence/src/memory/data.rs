@@ -1,10 +1,11 @@
 //! What the in-memory store holds, and the small questions that every operation asks of it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustc_hash::FxHashMap;
 use sayiir_core::DefinitionHash;
 use sayiir_core::branch::{BranchId, Head, JournalRef, LeaseId, Phase, Placement, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
@@ -40,7 +41,8 @@ pub(super) struct Branch {
 pub(super) struct Run {
     pub(super) instance_id: Arc<str>,
     pub(super) definition: DefinitionHash,
-    pub(super) branches: BTreeMap<BranchId, Branch>,
+    /// Boxed: most runs have one branch, in a tree node with room for eleven.
+    pub(super) branches: BTreeMap<BranchId, Box<Branch>>,
     /// Which branches await which event.
     pub(super) awaiting: BTreeSet<(Arc<str>, BranchId)>,
     pub(super) journal: Journal,
@@ -182,7 +184,7 @@ pub(super) struct Data {
     pub(super) last_lease: u64,
     pub(super) sessions: BTreeMap<LeaseId, Session>,
     pub(super) instances: BTreeMap<Arc<str>, Instance>,
-    pub(super) runs: HashMap<RunNumber, Run>,
+    pub(super) runs: FxHashMap<RunNumber, Run>,
     pub(super) index: Index,
     /// The latest time given out: the store's time never goes back.
     pub(super) now: Timestamp,
@@ -266,7 +268,7 @@ impl Data {
             if let Some(name) = &branch.awaits {
                 run.awaiting.insert((Arc::clone(name), id.clone()));
             }
-            run.branches.insert(id, branch);
+            run.branches.insert(id, Box::new(branch));
         }
     }
 

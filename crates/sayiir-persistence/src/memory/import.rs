@@ -62,7 +62,7 @@ impl Data {
             return Some(ImportOutcome::Finished(self.status(life)));
         }
         let branches = self.runs.get(&life.run).map(|run| &run.branches);
-        let held = |branch: &Branch| branch.slot.lease.is_some() && branch.slot.run_at.is_none_or(|end| end > self.now);
+        let held = |branch: &Box<Branch>| branch.slot.lease.is_some() && branch.slot.run_at.is_none_or(|end| end > self.now);
         let branches = branches?;
         if branches.values().any(held) {
             return Some(ImportOutcome::Leased);

@@ -2,9 +2,10 @@
 //!
 //! Invariant: a live branch stands in them exactly as its [`Slot`] says. An owner's step changes no slot.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use sayiir_core::DefinitionHash;
 use sayiir_core::branch::{BranchId, LeaseId, Placement, RunNumber};
 use sayiir_core::priority::Priority;
@@ -36,9 +37,9 @@ struct Lane {
 #[derive(Debug, Default)]
 pub(super) struct Index {
     lanes: Vec<Lane>,
-    by_definition: HashMap<DefinitionHash, Vec<LaneNumber>>,
-    by_run: HashMap<RunNumber, BTreeSet<(Timestamp, BranchId)>>,
-    by_lease: HashMap<LeaseId, BTreeSet<(RunNumber, BranchId)>>,
+    by_definition: FxHashMap<DefinitionHash, Vec<LaneNumber>>,
+    by_run: FxHashMap<RunNumber, BTreeSet<(Timestamp, BranchId)>>,
+    by_lease: FxHashMap<LeaseId, BTreeSet<(RunNumber, BranchId)>>,
 }
 
 impl Index {

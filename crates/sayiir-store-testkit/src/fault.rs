@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sayiir_core::branch::{BranchId, JournalRef, LeaseId, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
+use sayiir_core::future::BoxFuture;
 use sayiir_core::journal::JournalRow;
 use sayiir_core::time::Timestamp;
 use sayiir_core::transition::Transition;
@@ -30,10 +31,12 @@ pub enum Fault {
     CrashAfter,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Plan {
     writes: u64,
     faults: BTreeMap<u64, Fault>,
+    between: BTreeMap<u64, BoxFuture<'static, ()>>,
+    leases: Vec<LeaseId>,
     crashed: bool,
 }
 
@@ -54,6 +57,18 @@ impl FaultStore {
         let mut plan = self.plan();
         let at = plan.writes + nth;
         plan.faults.insert(at, fault);
+    }
+
+    /// Lets somebody else act right before the `nth` write from now (1: the next one), whether that meets a fault or not.
+    pub fn act_before_write(&self, nth: u64, act: BoxFuture<'static, ()>) {
+        let mut plan = self.plan();
+        let at = plan.writes + nth;
+        plan.between.insert(at, act);
+    }
+
+    /// The leases of the sessions that were opened through this store.
+    pub fn leases(&self) -> Vec<LeaseId> {
+        self.plan().leases.clone()
     }
 
     /// How many writes were asked for so far, failed ones too.
@@ -82,11 +97,17 @@ impl FaultStore {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a write and says what is to happen to it: whether it is applied, and whether it is answered.
-    fn next_write(&self) -> (bool, bool) {
+    /// Counts a write, and gives its number and who acts before it.
+    fn next_write(&self) -> (u64, Option<BoxFuture<'static, ()>>) {
         let mut plan = self.plan();
         plan.writes += 1;
         let number = plan.writes;
+        (number, plan.between.remove(&number))
+    }
+
+    /// What is to happen to a write: whether it is applied, and whether it is answered.
+    fn fate(&self, number: u64) -> (bool, bool) {
+        let mut plan = self.plan();
         if plan.crashed {
             return (false, false);
         }
@@ -106,7 +127,11 @@ impl FaultStore {
     }
 
     async fn write<T>(&self, operation: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        let (applied, answered) = self.next_write();
+        let (number, act) = self.next_write();
+        if let Some(act) = act {
+            act.await;
+        }
+        let (applied, answered) = self.fate(number);
         if !applied {
             return Err(unavailable("a fault was asked for before this write"));
         }
@@ -146,7 +171,12 @@ impl Store for FaultStore {
     }
 
     fn open_session(&self, process: Process) -> StoreFuture<'_, LeaseId> {
-        write!(self, self.inner.open_session(process))
+        let opened = async move {
+            let lease = self.inner.open_session(process).await?;
+            self.plan().leases.push(lease);
+            Ok(lease)
+        };
+        Box::pin(self.write(opened))
     }
 
     fn sessions(&self, host: &str) -> StoreFuture<'_, Vec<(LeaseId, Process)>> {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 
-use crate::{check, crash, demo, shell};
+use crate::{check, crash, demo, reference, shell};
 
 type Step = (&'static str, fn() -> anyhow::Result<()>);
 
@@ -19,6 +19,7 @@ const STEPS: &[Step] = &[
     ("docs", docs),
     ("demo", demo::check),
     ("crashes", crash::check),
+    ("reference", reference::check),
 ];
 
 /// Runs every step, and stops at the first that fails.

@@ -6,6 +6,7 @@ mod ci;
 mod crash;
 mod demo;
 mod random;
+mod reference;
 mod shell;
 mod wasm;
 
@@ -27,6 +28,8 @@ enum Verb {
     Check,
     /// Kill the demo at random moments, and check that nothing is lost, repeated or wrong
     Crash(crash::CrashArgs),
+    /// Compare every driver and store with the reference on random workflows, with a fault at every store write
+    Reference(reference::ReferenceArgs),
     /// Run everything that CI runs: formatting, lints, tests, docs, checks
     Ci,
 }
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().verb {
         Verb::Check => check::run(),
         Verb::Crash(args) => crash::run(&args),
+        Verb::Reference(args) => reference::run(&args),
         Verb::Ci => ci::run(),
     };
     match done {

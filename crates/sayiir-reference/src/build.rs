@@ -1,0 +1,213 @@
+//! A case as a real workflow, built with the public builder. Its tasks note that they ran.
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sayiir_core::error::{BoxError, BuildErrors, DoNotRetry};
+use sayiir_core::prelude::*;
+use sayiir_core::task::RetryPolicy;
+use sayiir_core::time::{Clock, Timestamp};
+use sayiir_core::workflow::Typed;
+
+use crate::interpret::{Step, chosen, opened, taken};
+use crate::spec::{Arrival, How, Node, Trouble, mix};
+
+/// The workflow of a case.
+pub type Flow = Workflow<JsonCodec, u64, (), u64>;
+
+type Builder = WorkflowBuilder<JsonCodec, u64, Typed<u64>>;
+
+/// How long the short waits are: delays, backoffs, and time limits that are to run out.
+const SHORT: Duration = Duration::from_millis(1);
+
+/// That a task began.
+#[derive(Debug, Clone)]
+pub struct Begun {
+    /// Which.
+    pub step: Step,
+    /// Its node path.
+    pub path: Arc<str>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What really ran, by instance.
+pub struct Notes {
+    begun: Mutex<HashMap<Arc<str>, Vec<Begun>>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Notes {
+    /// Nothing ran yet.
+    pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { begun: Mutex::default(), clock })
+    }
+
+    /// What ran of an instance.
+    pub fn of(&self, instance_id: &str) -> Vec<Begun> {
+        self.begun().get(instance_id).cloned().unwrap_or_default()
+    }
+
+    /// How many tasks began in an instance.
+    pub fn count(&self, instance_id: &str) -> usize {
+        self.begun().get(instance_id).map_or(0, Vec::len)
+    }
+
+    fn begun(&self) -> MutexGuard<'_, HashMap<Arc<str>, Vec<Begun>>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a task began, and meets its trouble.
+    async fn attempt(&self, name: &str, trouble: Trouble) -> Result<(), BoxError> {
+        let context = get_task_context().ok_or("a task runs without a context")?;
+        let iterations = context.iterations.iter().map(|at| at.iteration).collect();
+        let begun = Begun { step: (name.to_owned(), iterations), path: Arc::clone(&context.node_path), at: self.clock.now() };
+        self.begun().entry(Arc::clone(&context.instance_id)).or_default().push(begun);
+        if context.attempt > trouble.attempts {
+            return Ok(());
+        }
+        match trouble.how {
+            How::Error => Err(format!("trouble in {name}").into()),
+            How::ForGood => Err(DoNotRetry::new(format!("trouble in {name}")).into()),
+            // Not `panic!`: a hook need not print what is meant to happen.
+            How::Panic => std::panic::resume_unwind(Box::new(format!("trouble in {name}"))),
+            How::Hang => pending().await,
+        }
+    }
+}
+
+/// The workflow of these nodes.
+pub fn workflow(nodes: &[Node], notes: &Arc<Notes>) -> Result<Flow, BuildErrors> {
+    named("case", nodes, notes)
+}
+
+fn named(name: &str, nodes: &[Node], notes: &Arc<Notes>) -> Result<Flow, BuildErrors> {
+    let context = WorkflowContext::new(name, Arc::new(JsonCodec), Arc::new(()));
+    sequence(WorkflowBuilder::new(context), nodes, notes).build()
+}
+
+fn sequence(builder: Builder, nodes: &[Node], notes: &Arc<Notes>) -> Builder {
+    nodes.iter().fold(builder, |builder, node| add(builder, node, notes))
+}
+
+fn add(builder: Builder, node: &Node, notes: &Arc<Notes>) -> Builder {
+    match node {
+        Node::Task { id, trouble } => {
+            let id = *id;
+            task(builder, format!("t{id}"), *trouble, notes, move |value: u64| mix(id, value))
+        }
+        Node::Delay { id } => builder.delay(format!("d{id}"), SHORT),
+        Node::Fork { id, branches, trouble } => fork(builder, *id, branches, *trouble, notes),
+        Node::Route { id, arms, default } => route(builder, *id, arms, default.as_deref(), notes),
+        Node::Loop { id, body, rounds, most, exit_with_last } => {
+            let policy = if *exit_with_last { MaxIterationsPolicy::ExitWithLast } else { MaxIterationsPolicy::Fail };
+            let (id, rounds, name, noted) = (*id, *rounds, format!("g{id}"), Arc::clone(notes));
+            let judge = move |value: u64| {
+                let (name, noted) = (name.clone(), Arc::clone(&noted));
+                async move {
+                    noted.attempt(&name, Trouble::NONE).await?;
+                    let round = get_task_context().and_then(|context| context.iterations.last().map(|at| at.iteration)).unwrap_or(0);
+                    let value = mix(id, value);
+                    Ok(if round + 1 < rounds { LoopResult::Again(value) } else { LoopResult::Done(value) })
+                }
+            };
+            let body = |flow: Builder| sequence(flow, body, notes).then(format!("g{id}"), judge);
+            builder.loop_flow_with_policy(format!("l{id}"), body, *most, policy)
+        }
+        Node::Signal { id, arrival } => {
+            let (id, timeout) = (*id, (*arrival == Arrival::Never).then_some(SHORT));
+            let waits = builder.wait_for_signal_opt::<u64>(format!("w{id}"), signal_name(id), timeout);
+            let (name, noted) = (format!("s{id}"), Arc::clone(notes));
+            waits.then(format!("s{id}"), move |came: Option<u64>| {
+                let (name, noted) = (name.clone(), Arc::clone(&noted));
+                async move {
+                    noted.attempt(&name, Trouble::NONE).await?;
+                    Ok(taken(id, came))
+                }
+            })
+        }
+        Node::Child { id, nodes } => match named(&format!("c{id}"), nodes, notes) {
+            Ok(child) => builder.then_flow(child),
+            // A sequence is never empty, and its names are its own.
+            Err(_) => builder,
+        },
+    }
+}
+
+/// The name of a signal's events.
+pub fn signal_name(id: u32) -> String {
+    format!("event-{id}")
+}
+
+fn task(
+    builder: Builder,
+    name: String,
+    trouble: Trouble,
+    notes: &Arc<Notes>,
+    output: impl Fn(u64) -> u64 + Copy + Send + Sync + 'static,
+) -> Builder {
+    let (noted, own) = (Arc::clone(notes), name.clone());
+    let run = move |value: u64| {
+        let (noted, own) = (Arc::clone(&noted), own.clone());
+        async move {
+            noted.attempt(&own, trouble).await?;
+            Ok(output(value))
+        }
+    };
+    builder.then(name, run).with_metadata(metadata(trouble))
+}
+
+fn metadata(trouble: Trouble) -> TaskMetadata {
+    let Trouble { attempts, how, retries } = trouble;
+    let policy = RetryPolicy { max_retries: retries, initial_delay: SHORT, backoff_multiplier: 1.0, max_delay: None };
+    TaskMetadata {
+        retries: (retries > 0).then_some(policy),
+        timeout: (attempts > 0 && how == How::Hang).then_some(2 * SHORT),
+        ..TaskMetadata::default()
+    }
+}
+
+fn fork(builder: Builder, id: u32, branches: &[Vec<Node>], trouble: Trouble, notes: &Arc<Notes>) -> Builder {
+    let mut fork = builder.fork();
+    for (number, branch) in branches.iter().enumerate() {
+        fork = fork.branch_flow(format!("b{number}"), |flow| sequence(flow, branch, notes));
+    }
+    let (count, name, noted) = (branches.len(), format!("j{id}"), Arc::clone(notes));
+    let join = move |outputs: BranchOutputs<JsonCodec>| {
+        let (name, noted) = (name.clone(), Arc::clone(&noted));
+        async move {
+            noted.attempt(&name, trouble).await?;
+            let output = |number: usize| outputs.get_by_id::<u64>(&format!("b{number}"));
+            (0..count).try_fold(0, |sum, number| Ok(mix(id, sum ^ output(number)?)))
+        }
+    };
+    fork.join(format!("j{id}"), join).with_metadata(metadata(trouble))
+}
+
+fn route(builder: Builder, id: u32, arms: &[Vec<Node>], default: Option<&[Node]>, notes: &Arc<Notes>) -> Builder {
+    let (count, key_name, noted) = (arms.len(), format!("r{id}"), Arc::clone(notes));
+    let key = move |value: u64| {
+        let (key_name, noted) = (key_name.clone(), Arc::clone(&noted));
+        async move {
+            noted.attempt(&key_name, Trouble::NONE).await?;
+            Ok(format!("k{}", chosen(id, value, count)))
+        }
+    };
+    let mut route = builder.route_str::<u64, _, _>(key);
+    for (number, arm) in arms.iter().enumerate() {
+        route = route.branch(format!("k{number}"), |flow| sequence(flow, arm, notes));
+    }
+    if let Some(default) = default {
+        route = route.default_branch(|flow| sequence(flow, default, notes));
+    }
+    let (name, noted) = (format!("u{id}"), Arc::clone(notes));
+    route.done().then(format!("u{id}"), move |envelope: BranchEnvelope<u64>| {
+        let (name, noted) = (name.clone(), Arc::clone(&noted));
+        async move {
+            noted.attempt(&name, Trouble::NONE).await?;
+            Ok(opened(id, &envelope.branch, envelope.result))
+        }
+    })
+}

@@ -1,0 +1,141 @@
+//! Compares every driver and store with the reference on random workflows, with a fault at every store write.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use sayiir_reference::{Bench, Driver, Moment, StoreKind, case};
+use sayiir_store_testkit::Fault;
+
+/// Run random workflows on every store and driver, with a fault at every store write, and compare with the reference.
+#[derive(Parser)]
+#[command(name = "cargo xtask reference", bin_name = "cargo xtask reference")]
+struct Args {
+    /// How many random workflows.
+    #[arg(long, default_value_t = 300)]
+    cases: u64,
+    /// What decides them; a random one if it is not given.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Run the case with this number alone.
+    #[arg(long, value_name = "NUMBER")]
+    case: Option<u64>,
+    /// Print one line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Default)]
+struct Totals {
+    next: AtomicU64,
+    cases: AtomicU64,
+    runs: AtomicU64,
+    crash_points: AtomicU64,
+    mismatches: AtomicU64,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1_000_000_000));
+    eprintln!("seed {seed}");
+    let (first, count) = args.case.map_or((0, args.cases), |case| (case, 1));
+    let (totals, bar, begun) = (Totals::default(), bar(count, args.json), Instant::now());
+    // A run sleeps more than it works: delays, backoffs, time limits.
+    let threads = 3 * std::thread::available_parallelism().map_or(2, usize::from).min(8);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| work(&totals, seed, first, count, &bar));
+        }
+    });
+    bar.finish_and_clear();
+    let seconds = begun.elapsed().as_secs_f64();
+    let [cases, runs, crash_points, mismatches] =
+        [totals.cases, totals.runs, totals.crash_points, totals.mismatches].map(AtomicU64::into_inner);
+    if args.json {
+        let report = serde_json::json!({
+            "cases": cases, "runs": runs, "crash_points": crash_points, "mismatches": mismatches, "seconds": (seconds * 10.0).round() / 10.0,
+        });
+        println!("{report}");
+    } else {
+        println!("{cases} cases, {runs} runs, {crash_points} crash points, {mismatches} mismatches, {seconds:.1} s");
+    }
+    if mismatches == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn bar(count: u64, json: bool) -> ProgressBar {
+    let bar = ProgressBar::new(count);
+    if json || !std::io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} cases, {eta} left") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn work(totals: &Totals, seed: u64, first: u64, count: u64, bar: &ProgressBar) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return totals.mismatch(&format!("no runtime: {error}")),
+    };
+    loop {
+        let number = totals.next.fetch_add(1, Ordering::SeqCst);
+        if number >= count {
+            return;
+        }
+        runtime.block_on(totals.one_case(seed, first + number));
+        totals.cases.fetch_add(1, Ordering::SeqCst);
+        bar.inc(1);
+    }
+}
+
+impl Totals {
+    fn mismatch(&self, text: &str) {
+        self.mismatches.fetch_add(1, Ordering::SeqCst);
+        eprintln!("{text}");
+    }
+
+    async fn one_case(&self, seed: u64, number: u64) {
+        let case = case(seed, number);
+        let wrong = |kind: StoreKind, driver: Driver, moment: Option<Moment>, what: String| {
+            let moment = moment.map_or_else(|| "undisturbed".to_owned(), |moment| moment.to_string());
+            let again = format!("cargo xtask reference --seed {seed} --case {number}");
+            self.mismatch(&format!("case {number}, {kind}, {driver:?}, {moment}: {what}\n{case}again: {again}\n"));
+        };
+        for kind in StoreKind::ALL {
+            let bench = match Bench::new(&case, kind).await {
+                Ok(bench) => bench,
+                Err(error) => return wrong(kind, Driver::Checkpointing, None, format!("cannot be set up: {error:#}")),
+            };
+            if kind == StoreKind::Memory && bench.runs_in_process() {
+                self.runs.fetch_add(1, Ordering::SeqCst);
+                if let Err(what) = bench.run(Driver::InProcess, None, 0).await {
+                    wrong(kind, Driver::InProcess, None, what);
+                }
+            }
+            for driver in Driver::STORED {
+                self.runs.fetch_add(1, Ordering::SeqCst);
+                let writes = match bench.run(driver, None, 1).await {
+                    Ok(writes) => writes,
+                    Err(what) => {
+                        wrong(kind, driver, None, what);
+                        continue;
+                    }
+                };
+                for fault in [Fault::CrashAfter, Fault::ReplyLost] {
+                    for nth in 1..=writes {
+                        self.runs.fetch_add(1, Ordering::SeqCst);
+                        self.crash_points.fetch_add(1, Ordering::SeqCst);
+                        let moment = Some(Moment { nth, fault });
+                        if let Err(what) = bench.run(driver, moment, writes).await {
+                            return wrong(kind, driver, moment, what);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

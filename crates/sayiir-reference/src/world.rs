@@ -1,0 +1,93 @@
+//! The stores that cases run on, and their clock.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use sayiir_core::time::{Clock, Timestamp};
+use sayiir_persistence::{InMemoryBackend, Store, SystemClock};
+use sayiir_sqlite::{SqliteBackend, SqliteOptions};
+
+/// The time, and as much more as was added to let leases end.
+#[derive(Debug, Default)]
+pub struct ShiftedClock(AtomicI64);
+
+impl ShiftedClock {
+    /// Moves on by this long at once.
+    pub fn shift(&self, by: Duration) {
+        self.0.fetch_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX), Ordering::SeqCst);
+    }
+}
+
+impl Clock for ShiftedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(SystemClock.now().as_micros() + self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A kind of store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreKind {
+    /// In this process's memory.
+    Memory,
+    /// A SQLite file.
+    SqliteFile,
+    /// SQLite in memory.
+    SqliteMemory,
+}
+
+impl StoreKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Memory, Self::SqliteFile, Self::SqliteMemory];
+}
+
+impl fmt::Display for StoreKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Memory => "memory",
+            Self::SqliteFile => "sqlite file",
+            Self::SqliteMemory => "sqlite in memory",
+        })
+    }
+}
+
+/// A store with its clock.
+pub struct World {
+    /// The store, without faults.
+    pub store: Arc<dyn Store>,
+    /// Its clock.
+    pub clock: Arc<ShiftedClock>,
+    _directory: Option<tempfile::TempDir>,
+}
+
+impl World {
+    /// A new, empty store.
+    pub async fn new(kind: StoreKind) -> anyhow::Result<Self> {
+        let clock = Arc::new(ShiftedClock::default());
+        let shared = || Arc::clone(&clock) as Arc<dyn Clock>;
+        let (store, directory): (Arc<dyn Store>, _) = match kind {
+            StoreKind::Memory => (Arc::new(InMemoryBackend::with_clock(shared())), None),
+            StoreKind::SqliteFile => {
+                let directory = directory()?;
+                let options = SqliteOptions::default().with_clock(shared());
+                (Arc::new(SqliteBackend::open_with(directory.path().join("case.db"), options).await?), Some(directory))
+            }
+            StoreKind::SqliteMemory => {
+                (Arc::new(SqliteBackend::in_memory_with(SqliteOptions::default().with_clock(shared())).await?), None)
+            }
+        };
+        Ok(Self { store, clock, _directory: directory })
+    }
+
+    /// Lets every lease end, and wakes whoever waits.
+    pub fn let_leases_end(&self) {
+        self.clock.shift(Duration::from_secs(11));
+        self.store.wakeups().announce_everything();
+    }
+}
+
+/// In memory where the system has such a place: what is looked at here is the death of processes, not of the disk.
+fn directory() -> std::io::Result<tempfile::TempDir> {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())
+}

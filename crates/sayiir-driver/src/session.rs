@@ -106,6 +106,11 @@ impl Session {
         let key = (branch.run, branch.branch.clone());
         let (session, workflows, number) = (Arc::clone(self), Arc::clone(workflows), ticket.number);
         let task = match self.hold(key.clone()) {
+            // A lease that ended was taken over, perhaps this session's own: its last drive may have stored more, and
+            // let go, since this view was read.
+            Some(hold) if branch.crashes > 0 => {
+                self.host.spawn(Box::pin(async move { session.drive_fresh(&ticket, &workflows, hold, branch).await }))
+            }
             Some(hold) => self.host.spawn(Box::pin(async move { session.drive_branch(&ticket, &workflows, hold, branch).await })),
             None => match self.let_go(&key) {
                 Some(let_go) => self.host.spawn(Box::pin(async move {
@@ -122,6 +127,11 @@ impl Session {
     /// Drives a branch that was taken while its last drive had not yet let go of it, from where it stands now.
     async fn drive_again(self: &Arc<Self>, ticket: &Ticket, workflows: &Arc<WorkflowSet>, branch: BranchView) {
         let Some(hold) = self.hold((branch.run, branch.branch.clone())) else { return };
+        self.drive_fresh(ticket, workflows, hold, branch).await;
+    }
+
+    /// Drives a branch from where it stands now.
+    async fn drive_fresh(self: &Arc<Self>, ticket: &Ticket, workflows: &Arc<WorkflowSet>, hold: Hold, branch: BranchView) {
         match self.load(branch.run, vec![branch.branch.clone()]).await {
             Ok(mut fresh) => {
                 if let Some(fresh) = fresh.pop() {

@@ -10,6 +10,7 @@ use sayiir_core::time::Timestamp;
 use sayiir_persistence::{StoreError, Wakeups};
 
 use crate::fault::Outcome;
+use crate::figures;
 
 /// A snapshot of the database at one moment.
 #[derive(Clone, Copy)]
@@ -87,6 +88,7 @@ impl News {
 
 /// Runs a statement that changes rows; says how many.
 pub(crate) fn execute(conn: &Connection, sql: &str, params: impl Params) -> Outcome<usize> {
+    figures::count();
     Ok(conn.prepare_cached(sql)?.execute(params)?)
 }
 
@@ -97,6 +99,7 @@ pub(crate) fn first<T>(
     params: impl Params,
     read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Outcome<Option<T>> {
+    figures::count();
     Ok(conn.prepare_cached(sql)?.query_row(params, read).optional()?)
 }
 
@@ -107,6 +110,7 @@ pub(crate) fn rows<T>(
     params: impl Params,
     read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Outcome<Vec<T>> {
+    figures::count();
     let mut statement = conn.prepare_cached(sql)?;
     let found = statement.query_map(params, read)?.collect::<rusqlite::Result<Vec<T>>>()?;
     Ok(found)

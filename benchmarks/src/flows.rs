@@ -15,15 +15,14 @@ fn builder(name: &str) -> WorkflowBuilder<JsonCodec, u64, sayiir::core::workflow
 
 /// So many steps, one after the other.
 pub(crate) fn linear(steps: usize) -> Result<Flow, BuildErrors> {
-    let steps = (0..steps).fold(builder("linear"), |flow, step| flow.then(format!("step-{step}"), |n: u64| async move { Ok(n + 1) }));
+    let steps = (0..steps).fold(builder("linear"), |flow, step| flow.then(format!("step-{step:04}"), |n: u64| async move { Ok(n + 1) }));
     steps.build()
 }
 
 /// A fork of so many branches, and its join.
 pub(crate) fn fanout(branches: usize) -> Result<Flow, BuildErrors> {
-    let fork = (0..branches).fold(builder("fanout").fork(), |fork, branch| {
-        fork.branch(format!("branch-{branch}"), |n: u64| async move { Ok(n + 1) })
-    });
+    let fork = (0..branches)
+        .fold(builder("fanout").fork(), |fork, branch| fork.branch(format!("branch-{branch}"), |n: u64| async move { Ok(n + 1) }));
     fork.join("sum", |outputs: BranchOutputs<JsonCodec>| async move { Ok(outputs.len() as u64) }).build()
 }
 

@@ -81,7 +81,12 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Report> {
         steps_per_raw_commit: executed / seconds / of(|round| round.raw),
         statements_per_step: of(|round| round.statements) / executed,
         bytes_per_step: 0.0,
-        more: More { lost: most(|round| round.lost), repeated: most(|round| round.repeated), seconds_to_complete: Some(seconds), ..More::default() },
+        more: More {
+            lost: most(|round| round.lost),
+            repeated: most(|round| round.repeated),
+            seconds_to_complete: Some(seconds),
+            ..More::default()
+        },
     })
 }
 

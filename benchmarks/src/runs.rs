@@ -15,6 +15,9 @@ use crate::report::{More, Part, Report};
 use crate::store::{Place, row_bytes, statements};
 use crate::{Args, measure};
 
+/// The input: as many digits as what comes of it, so that every step stores as much.
+const FIRST: u64 = 100_000;
+
 /// What is run, and how much of it.
 struct Load {
     workload: &'static str,
@@ -62,7 +65,8 @@ pub(crate) async fn long(args: &Args) -> anyhow::Result<Report> {
         let time = rows.first().zip(rows.last()).map_or(0, |(first, last)| last.at.as_micros() - first.at.as_micros());
         Part { rows: rows.len(), bytes: rows.iter().map(row_bytes).sum(), ms: time as f64 / 1000.0 }
     };
-    let (first, last) = (rows.first_chunk::<100>().context("fewer than 100 steps")?, rows.last_chunk::<100>().context("fewer than 100 steps")?);
+    let (first, last) =
+        (rows.first_chunk::<100>().context("fewer than 100 steps")?, rows.last_chunk::<100>().context("fewer than 100 steps")?);
     let more = More { first_100: Some(part(first)), last_100: Some(part(last)), ..More::default() };
     let load = Load { workload: "long", flow, instances, in_flight: 1, branches: 1, steps: STEPS };
     Ok(Report { more, ..measured(args, load).await? })
@@ -130,7 +134,7 @@ async fn run_all(store: &Arc<dyn Store>, flow: &Flow, instances: usize, in_fligh
                         return anyhow::Ok(latencies);
                     }
                     let begun = Instant::now();
-                    let status = runner.run(&flow, format!("bench-{number}"), 1).await?;
+                    let status = runner.run(&flow, format!("bench-{number}"), FIRST).await?;
                     latencies.push(begun.elapsed().as_secs_f64() * 1000.0);
                     ensure!(status.is_completed(), "instance {number} came to {status:?}");
                 }

@@ -36,7 +36,7 @@ pub(crate) fn spawn(
 impl Reader {
     fn work(mut self) {
         loop {
-            match self.queue.take(1, usize::MAX, None) {
+            match self.queue.take(1, usize::MAX, None, false) {
                 Taken::Jobs(jobs) => {
                     for mut job in jobs {
                         let result = self.look(job.as_mut());

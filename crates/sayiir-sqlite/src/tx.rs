@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Params, Row};
+use sayiir_core::DefinitionHash;
 use sayiir_core::branch::LeaseId;
 use sayiir_core::time::Timestamp;
 use sayiir_persistence::{StoreError, Wakeups};
@@ -48,6 +49,8 @@ impl Snapshot {
 /// What the writer remembers of its own database; forgotten with every rollback.
 #[derive(Default)]
 pub(crate) struct Memo {
+    /// Definitions by hash, name and version.
+    pub(crate) definitions: HashMap<(DefinitionHash, Arc<str>, Arc<str>), i64>,
     /// Lanes by definition and tags.
     pub(crate) lanes: HashMap<(i64, Arc<[String]>), i64>,
     /// The definition and tags of lanes.

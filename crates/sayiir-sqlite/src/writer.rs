@@ -49,7 +49,7 @@ impl Writer {
             self.push_purge();
         }
         loop {
-            match self.queue.take(self.batch_jobs, self.batch_bytes, self.watch.next_look()) {
+            match self.queue.take(self.batch_jobs, self.batch_bytes, self.watch.next_look(), true) {
                 Taken::Jobs(jobs) => self.settle(jobs),
                 Taken::Rang { by_somebody } => {
                     self.watch.looks(by_somebody);

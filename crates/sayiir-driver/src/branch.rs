@@ -56,12 +56,15 @@ impl Session {
     ) -> Result<Turn, Fault> {
         let definition = Definition { plan: workflow.plan(), payloads: workflow.payloads() };
         match decide(definition, &branch, input.clone()) {
-            Decision::Do(effect) => self.perform(workflow, hold, branch, effect).await,
+            Decision::Do(effect) => self.perform(ticket, workflow, hold, branch, effect).await,
             Decision::Commit(mut transition) => {
                 // One child goes on in the place of its parent.
                 self.tailor(workflow.plan(), ticket.group().free() + 1, &mut transition);
                 if leaves_work(&transition) {
                     ticket.group().note_due();
+                }
+                if !keeps_all(&transition) {
+                    ticket.group().note_left();
                 }
                 let outcome = match self.commit(&transition).await {
                     Ok(outcome) => outcome,
@@ -72,6 +75,10 @@ impl Session {
                     }
                     Err(cause) => return Err(Fault::at(&branch, cause)),
                 };
+                match outcome {
+                    CommitOutcome::Accepted { .. } => {}
+                    CommitOutcome::AlreadyAccepted | CommitOutcome::Refused(_) => ticket.group().note_left(),
+                }
                 if let Some(output) = finished_with(&transition, &outcome) {
                     ticket.group().note_finished(branch.run, output);
                 }
@@ -87,6 +94,7 @@ impl Session {
 
     async fn perform(
         self: &Arc<Self>,
+        ticket: &Ticket,
         workflow: &dyn RunnableWorkflow,
         hold: &Hold,
         branch: Box<BranchView>,
@@ -95,7 +103,10 @@ impl Session {
         match effect {
             Effect::RunTask(run) => match self.run_task(hold, workflow, &branch, run).await {
                 Ok(TaskEnd::Told(input)) => Ok(Some((branch, input))),
-                Ok(TaskEnd::Aborted) => Ok(None),
+                Ok(TaskEnd::Aborted) => {
+                    ticket.group().note_left();
+                    Ok(None)
+                }
                 Err(cause) => Err(Fault::at(&branch, cause)),
             },
             Effect::ReadEvent { name, seq } => {
@@ -182,6 +193,15 @@ fn finished_with(transition: &Transition, outcome: &CommitOutcome) -> Option<Byt
     match (&transition.next, outcome) {
         (Next::Finish, CommitOutcome::Accepted { .. }) => transition.entry.as_ref().and_then(|entry| entry.output.handed_on()).cloned(),
         (_, _) => None,
+    }
+}
+
+/// Whether all that it leaves of the branch stays with its owner, or waits for what its owner keeps.
+const fn keeps_all(transition: &Transition) -> bool {
+    match &transition.next {
+        Next::Run { .. } | Next::EndBranch | Next::Finish | Next::Fail { .. } => true,
+        Next::Fork { head: _, children, keep } => *keep == children.len() && !transition.held,
+        Next::Release { .. } | Next::Await { .. } => false,
     }
 }
 

@@ -50,6 +50,7 @@ struct State {
     tasks: BTreeMap<u64, Option<Box<dyn AbortTask>>>,
     fault: Option<Fault>,
     due: bool,
+    left: bool,
     finished: Option<(RunNumber, Bytes)>,
 }
 
@@ -113,6 +114,18 @@ impl Group {
     /// Whether a branch was left to be due at some time since the last call.
     pub(crate) fn take_due(&self) -> bool {
         std::mem::take(&mut self.state().due)
+    }
+
+    /// Notes that something of the run may be in nobody's hands here.
+    pub(crate) fn note_left(&self) {
+        if self.of_run {
+            self.state().left = true;
+        }
+    }
+
+    /// Whether something of the run may ever have been in nobody's hands here.
+    pub(crate) fn has_left(&self) -> bool {
+        self.state().left
     }
 
     /// Notes with what output a run was completed, for who drives that run alone.

@@ -64,8 +64,9 @@ pub async fn drive_instance(
 ) -> Result<RunEnd, DriveError> {
     let store = Arc::clone(&session.store);
     let watch = store.wakeups().listen_instance(instance_id);
-    let mut driven = root.is_some();
-    let mut look = !driven;
+    let whole = root.is_some();
+    let mut driven = whole;
+    let mut look = !whole;
     if let Some(root) = root {
         session.drive(group, workflows, *root);
     }
@@ -111,7 +112,8 @@ pub async fn drive_instance(
         };
         look = match select(ended, select(changed, pin!(time))).await {
             Either::Left(_) => group.active() == 0,
-            Either::Right((Either::Left(_), _)) => true,
+            // What is in the group's hands from the start on is only moved by them.
+            Either::Right((Either::Left(_), _)) => !whole || group.has_left(),
             Either::Right((Either::Right(_), _)) => {
                 timer = None;
                 true

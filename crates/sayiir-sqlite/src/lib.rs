@@ -15,6 +15,7 @@ mod backend;
 mod clock;
 mod connect;
 mod fault;
+mod figures;
 mod job;
 mod ops;
 mod options;
@@ -30,4 +31,6 @@ mod watch;
 mod writer;
 
 pub use backend::SqliteBackend;
+#[doc(hidden)]
+pub use figures::statements;
 pub use options::{SqliteOptions, Synchronous};

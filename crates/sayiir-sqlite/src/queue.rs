@@ -1,8 +1,9 @@
 //! The queue before a thread: it is drained in batches, and what was accepted is still handed out after it was closed.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::job::Job;
 
@@ -22,17 +23,32 @@ pub(crate) enum Taken<Scope: ?Sized> {
 pub(crate) struct Queue<Scope: ?Sized> {
     state: Mutex<State<Scope>>,
     changed: Condvar,
+    /// Grows with every job, so that a thread can watch without the lock.
+    pushed: AtomicU64,
 }
 
 struct State<Scope: ?Sized> {
     jobs: VecDeque<Box<dyn Job<Scope>>>,
     rang: bool,
     closed: bool,
+    /// Threads that wait to be told.
+    sleepers: usize,
+    /// When jobs were last taken.
+    taken: Option<Instant>,
 }
+
+/// A ring is heard once no job was taken for this long: what the store's own work rang is not worth a look, for
+/// every transaction looks by itself.
+const QUIET: Duration = Duration::from_millis(2);
+
+/// After its last job a thread watches the queue for this long before it sleeps: the next step of what it has just
+/// answered comes in this time, and to be woken takes as long.
+const WATCH: Duration = Duration::from_micros(60);
 
 impl<Scope: ?Sized> Queue<Scope> {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::new(State { jobs: VecDeque::new(), rang: false, closed: false }), changed: Condvar::new() }
+        let state = State { jobs: VecDeque::new(), rang: false, closed: false, sleepers: 0, taken: None };
+        Self { state: Mutex::new(state), changed: Condvar::new(), pushed: AtomicU64::new(0) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<Scope>> {
@@ -44,8 +60,12 @@ impl<Scope: ?Sized> Queue<Scope> {
         let mut state = self.lock();
         if !state.closed {
             state.jobs.push_back(job);
+            self.pushed.fetch_add(1, Ordering::Release);
+            let sleeps = state.sleepers > 0;
             drop(state);
-            self.changed.notify_one();
+            if sleeps {
+                self.changed.notify_one();
+            }
         }
     }
 
@@ -54,8 +74,11 @@ impl<Scope: ?Sized> Queue<Scope> {
         let mut state = self.lock();
         if !state.rang {
             state.rang = true;
+            let hears = state.sleepers > 0 && state.taken.is_none_or(|taken| taken.elapsed() > QUIET);
             drop(state);
-            self.changed.notify_one();
+            if hears {
+                self.changed.notify_one();
+            }
         }
     }
 
@@ -75,24 +98,53 @@ impl<Scope: ?Sized> Queue<Scope> {
         self.changed.notify_all();
     }
 
-    /// Waits for work: at most `most` jobs of at most `bytes` together, but at least one.
-    pub(crate) fn take(&self, most: usize, bytes: usize, until: Option<Instant>) -> Taken<Scope> {
+    /// Watches for a job for a moment.
+    fn watch(&self, seen: u64) {
+        let begun = Instant::now();
+        while self.pushed.load(Ordering::Acquire) == seen && begun.elapsed() < WATCH {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Waits for work: at most `most` jobs of at most `bytes` together, but at least one. A thread that `watches` does so
+    /// for a moment before it sleeps.
+    pub(crate) fn take(&self, most: usize, bytes: usize, until: Option<Instant>, watches: bool) -> Taken<Scope> {
         let mut state = self.lock();
+        let mut watches = watches && state.taken.is_some_and(|taken| taken.elapsed() < QUIET);
         loop {
             if !state.jobs.is_empty() {
+                state.taken = Some(Instant::now());
                 return Taken::Jobs(drain(&mut state.jobs, most, bytes));
             }
             if state.closed {
                 return Taken::Closed;
             }
-            if std::mem::take(&mut state.rang) {
+            let now = Instant::now();
+            // Jobs come first, and make it wait again.
+            let heard_at = state.taken.map_or(now, |taken| taken + QUIET);
+            if state.rang && heard_at <= now {
+                state.rang = false;
                 return Taken::Rang { by_somebody: true };
             }
-            state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+            if watches {
+                watches = false;
+                let seen = self.pushed.load(Ordering::Acquire);
+                drop(state);
+                self.watch(seen);
+                state = self.lock();
+                continue;
+            }
+            let until = if state.rang { Some(until.map_or(heard_at, |until| until.min(heard_at))) } else { until };
+            state.sleepers += 1;
+            state = match until.map(|until| until.saturating_duration_since(now)) {
                 None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(left) if left.is_zero() => return Taken::Rang { by_somebody: false },
+                Some(left) if left.is_zero() => {
+                    state.sleepers -= 1;
+                    return Taken::Rang { by_somebody: false };
+                }
                 Some(left) => self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
             };
+            state.sleepers -= 1;
         }
     }
 }

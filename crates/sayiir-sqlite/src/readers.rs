@@ -11,7 +11,7 @@ use crate::connect::OpenFile;
 use crate::fault::{Fault, unavailable};
 use crate::job::Job;
 use crate::queue::{Queue, Taken};
-use crate::tx::Snapshot;
+use crate::tx::{Snapshot, execute};
 use crate::writer::{BEFORE_TIME, run_guarded};
 
 struct Reader {
@@ -36,7 +36,7 @@ pub(crate) fn spawn(
 impl Reader {
     fn work(mut self) {
         loop {
-            match self.queue.take(1, usize::MAX, None) {
+            match self.queue.take(1, usize::MAX, None, false) {
                 Taken::Jobs(jobs) => {
                     for mut job in jobs {
                         let result = self.look(job.as_mut());
@@ -51,11 +51,10 @@ impl Reader {
 
     fn look(&mut self, job: &mut dyn Job<Snapshot>) -> Result<(), StoreError> {
         self.file.check()?;
-        let begun = self.snapshot.conn.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([]));
-        begun.map_err(|error| Fault::Sql(error).into_store_error())?;
+        execute(&self.snapshot.conn, "BEGIN", []).map_err(Fault::into_store_error)?;
         self.snapshot.now = self.clock.now();
         let result = run_guarded(job, &mut self.snapshot);
-        let ended = self.snapshot.conn.prepare_cached("ROLLBACK").and_then(|mut end| end.execute([]));
-        result.and(ended.map(|_| ()).map_err(|error| Fault::Sql(error).into_store_error()))
+        let ended = execute(&self.snapshot.conn, "ROLLBACK", []);
+        result.and(ended.map(drop).map_err(Fault::into_store_error))
     }
 }

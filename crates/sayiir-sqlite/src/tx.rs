@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Params, Row};
+use sayiir_core::DefinitionHash;
 use sayiir_core::branch::LeaseId;
 use sayiir_core::time::Timestamp;
 use sayiir_persistence::{StoreError, Wakeups};
 
 use crate::fault::Outcome;
+use crate::figures;
 
 /// A snapshot of the database at one moment.
 #[derive(Clone, Copy)]
@@ -47,6 +49,8 @@ impl Snapshot {
 /// What the writer remembers of its own database; forgotten with every rollback.
 #[derive(Default)]
 pub(crate) struct Memo {
+    /// Definitions by hash, name and version.
+    pub(crate) definitions: HashMap<(DefinitionHash, Arc<str>, Arc<str>), i64>,
     /// Lanes by definition and tags.
     pub(crate) lanes: HashMap<(i64, Arc<[String]>), i64>,
     /// The definition and tags of lanes.
@@ -87,6 +91,7 @@ impl News {
 
 /// Runs a statement that changes rows; says how many.
 pub(crate) fn execute(conn: &Connection, sql: &str, params: impl Params) -> Outcome<usize> {
+    figures::count();
     Ok(conn.prepare_cached(sql)?.execute(params)?)
 }
 
@@ -97,6 +102,7 @@ pub(crate) fn first<T>(
     params: impl Params,
     read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Outcome<Option<T>> {
+    figures::count();
     Ok(conn.prepare_cached(sql)?.query_row(params, read).optional()?)
 }
 
@@ -107,6 +113,7 @@ pub(crate) fn rows<T>(
     params: impl Params,
     read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Outcome<Vec<T>> {
+    figures::count();
     let mut statement = conn.prepare_cached(sql)?;
     let found = statement.query_map(params, read)?.collect::<rusqlite::Result<Vec<T>>>()?;
     Ok(found)

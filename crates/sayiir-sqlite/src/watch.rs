@@ -18,6 +18,9 @@ use crate::tx::Tx;
 /// After a ring the writer looks at once and then so many times more, after 1 ms, 2 ms, 4 ms and so on.
 const LOOKS: u32 = 10;
 
+/// How long the watching thread rests after it has rung.
+const BREATH: Duration = Duration::from_millis(1);
+
 /// How often the writer looks where the file cannot be watched.
 const WITHOUT_WATCHER: Duration = Duration::from_millis(100);
 
@@ -82,6 +85,8 @@ pub(crate) fn watch(file: &Path, queue: &Arc<Queue<Tx>>) -> notify::Result<Recom
         };
         if matters {
             queue.ring();
+            // What is written meanwhile, by this very process too, becomes one event.
+            std::thread::sleep(BREATH);
         }
     })?;
     watcher.watch(directory, RecursiveMode::NonRecursive)?;

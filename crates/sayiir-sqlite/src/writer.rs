@@ -15,7 +15,7 @@ use crate::job::{Job, Request};
 use crate::ops::purge;
 use crate::queue::{Queue, Taken};
 use crate::schema;
-use crate::tx::{Memo, News, Tx, first};
+use crate::tx::{Memo, News, Tx, execute, first};
 use crate::watch::Watchfulness;
 
 type Member = Box<dyn Job<Tx>>;
@@ -49,7 +49,7 @@ impl Writer {
             self.push_purge();
         }
         loop {
-            match self.queue.take(self.batch_jobs, self.batch_bytes, self.watch.next_look()) {
+            match self.queue.take(self.batch_jobs, self.batch_bytes, self.watch.next_look(), true) {
                 Taken::Jobs(jobs) => self.settle(jobs),
                 Taken::Rang { by_somebody } => {
                     self.watch.looks(by_somebody);
@@ -120,7 +120,7 @@ impl Writer {
     }
 
     fn begin(&mut self) -> Outcome<()> {
-        self.tx.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        execute(&self.tx.conn, "BEGIN IMMEDIATE", [])?;
         let looked = self.look_for_others();
         if looked.is_err() {
             self.roll_back();
@@ -129,7 +129,7 @@ impl Writer {
     }
 
     fn commit(&self) -> Outcome<()> {
-        self.tx.conn.prepare_cached("COMMIT")?.execute([])?;
+        execute(&self.tx.conn, "COMMIT", [])?;
         Ok(())
     }
 

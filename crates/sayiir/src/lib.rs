@@ -45,6 +45,10 @@ pub use sayiir_runtime::*;
 #[cfg(feature = "sqlite")]
 pub use sayiir_sqlite::{SqliteBackend, SqliteOptions};
 
+#[cfg(feature = "sqlite")]
+#[doc(hidden)]
+pub use sayiir_sqlite::statements as sqlite_statements;
+
 /// All that a program needs.
 pub mod prelude {
     pub use sayiir_runtime::prelude::*;

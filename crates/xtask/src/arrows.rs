@@ -20,6 +20,7 @@ pub(crate) const ALLOWED: &[(&str, &[&str])] = &[
     ("sayiir-runtime", &["sayiir-core", "sayiir-engine", "sayiir-persistence", "sayiir-driver"]),
     ("sayiir", &["sayiir-core", "sayiir-persistence", "sayiir-runtime", "sayiir-sqlite"]),
     ("sayiir-cli", &["sayiir"]),
+    ("sayiir-bench", &["sayiir"]),
     ("sayiir-reference", &["sayiir-core", "sayiir-persistence", "sayiir-store-testkit", "sayiir-sqlite", "sayiir-runtime"]),
     ("xtask", &[]),
 ];

@@ -23,6 +23,9 @@ fn one(tx: &mut Tx, lease: LeaseId, transition: &Transition) -> Outcome<CommitOu
     if let Some(outcome) = plain(tx, lease, transition)? {
         return Ok(outcome);
     }
+    if let Some(outcome) = finish(tx, lease, transition)? {
+        return Ok(outcome);
+    }
     let row = BranchRow::find(&tx.conn, transition.run, &transition.branch)?;
     let owned = row.filter(|row| row.lease == Some(lease) && row.revision == transition.revision);
     let Some(row) = owned else { return refusal(tx, lease, transition) };
@@ -55,6 +58,27 @@ fn plain(tx: &Tx, lease: LeaseId, transition: &Transition) -> Outcome<Option<Com
     };
     let Some(at) = heads::advance(tx, lease, transition, head)? else { return Ok(None) };
     NewRow::of_entry(*run, branch, revision + 1, lease, entry, at).insert(tx)?;
+    Ok(Some(CommitOutcome::Accepted { at, readied_parent: None }))
+}
+
+/// The end of a run in three statements, the first of which looks at everything. `None` if it is not that case.
+fn finish(tx: &mut Tx, lease: LeaseId, transition: &Transition) -> Outcome<Option<CommitOutcome>> {
+    let Transition { instance_id, run, branch, revision, entry: Some(entry), guard: EventGuard::None, held: _, next: Next::Finish } =
+        transition
+    else {
+        return Ok(None);
+    };
+    let sql = "UPDATE instance SET status = 2, paused = 0, end_branch = ?3, end_revision = ?4 + 1, updated_at = ?6, \
+               request_reason = NULL, request_by = NULL, request_at = NULL \
+               WHERE run = ?1 AND instance_id = ?2 AND status = 1 \
+               AND EXISTS (SELECT 1 FROM branch WHERE run = ?1 AND branch = ?3 AND revision = ?4 AND lease = ?5) \
+               RETURNING (SELECT moved_at FROM branch WHERE run = ?1 AND branch = ?3)";
+    let params = (Col(*run), instance_id, branch.as_str(), revision, Col(lease), Col(tx.now));
+    let Some(Col(moved_at)) = first(&tx.conn, sql, params, |row| row.get::<_, Col<Timestamp>>(0))? else { return Ok(None) };
+    let at = tx.now.max(moved_at);
+    heads::delete_all(tx, *run)?;
+    NewRow::of_entry(*run, branch, revision + 1, lease, entry, at).insert(tx)?;
+    tx.news.instance(instance_id);
     Ok(Some(CommitOutcome::Accepted { at, readied_parent: None }))
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn import(tx: &mut Tx, import: &Import) -> Outcome<ImportOutcome> {
         }
         instance.run
     } else {
-        start::begin(tx, known.as_ref(), &as_start(import), None)?.0
+        start::begin(tx, known.as_ref(), &as_start(import), None)?
     };
     put(tx, run, import)?;
     tx.news.due = true;

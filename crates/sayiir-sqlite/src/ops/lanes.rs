@@ -19,7 +19,18 @@ pub(crate) fn tags(text: &str) -> Arc<[String]> {
 }
 
 /// The number of a definition.
-pub(crate) fn definition(tx: &Tx, definition: &Definition) -> Outcome<i64> {
+pub(crate) fn definition(tx: &mut Tx, definition: &Definition) -> Outcome<i64> {
+    let Definition { hash, name, version } = definition;
+    let known = (*hash, Arc::clone(name), Arc::clone(version));
+    if let Some(id) = tx.memo.definitions.get(&known) {
+        return Ok(*id);
+    }
+    let id = stored_definition(tx, definition)?;
+    tx.memo.definitions.insert(known, id);
+    Ok(id)
+}
+
+fn stored_definition(tx: &Tx, definition: &Definition) -> Outcome<i64> {
     let Definition { hash, name, version } = definition;
     let key = (hash.as_bytes(), name, version);
     let sql = "SELECT id FROM definition WHERE hash = ?1 AND name = ?2 AND version = ?3";

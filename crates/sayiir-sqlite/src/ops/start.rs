@@ -22,8 +22,16 @@ pub(crate) fn start(tx: &mut Tx, request: &StartRun) -> Outcome<StartOutcome> {
     {
         return Ok(outcome);
     }
-    let (run, root) = begin(tx, known.as_ref(), request, Some(request.nonce))?;
-    let root = root.filter(|_| request.lease.is_some()).map(|row| views::of_row(tx.look(), row)).transpose()?;
+    let run = begin(tx, known.as_ref(), request, Some(request.nonce))?;
+    let root = match (request.lease, &known) {
+        (None, _) => None,
+        (Some(_), None) => Some(root_of_new(tx, run, request)),
+        // There may be events for it.
+        (Some(_), Some(_)) => {
+            let row = BranchRow::find(&tx.conn, run, &BranchId::root())?;
+            row.map(|row| views::of_row(tx.look(), row)).transpose()?
+        }
+    };
     Ok(StartOutcome::Fresh { run, created_at: tx.now, root: root.map(Box::new) })
 }
 
@@ -61,36 +69,58 @@ pub(crate) fn output(look: Look<'_>, instance: &InstanceRow) -> Outcome<Option<B
 }
 
 /// Makes a new run, in the place of what is known under the id.
-pub(crate) fn begin(
-    tx: &mut Tx,
-    known: Option<&InstanceRow>,
-    request: &StartRun,
-    nonce: Option<u128>,
-) -> Outcome<(RunNumber, Option<BranchRow>)> {
+pub(crate) fn begin(tx: &mut Tx, known: Option<&InstanceRow>, request: &StartRun, nonce: Option<u128>) -> Outcome<RunNumber> {
     let definition = lanes::definition(tx, &request.definition)?;
     let lane = lanes::lane(tx, definition, &request.placement)?;
     let run = match known {
         Some(instance) if instance.stage == Stage::MailOnly => instance.run,
+        Some(_) | None => RunNumber(next_number(&tx.conn, "run")?),
+    };
+    let sql = match known {
         Some(instance) => {
-            let run = RunNumber(next_number(&tx.conn, "run")?);
-            replace(tx, instance, run)?;
-            run
+            if instance.run != run {
+                replace(tx, instance, run)?;
+            }
+            "UPDATE instance SET status = 1, definition = ?3, created_at = ?4, updated_at = ?4, nonce = ?5, first_node = ?6, lane = ?7, \
+             priority = ?8 WHERE run = ?1 AND instance_id = ?2"
         }
         None => {
-            let run = RunNumber(next_number(&tx.conn, "run")?);
-            let sql = "INSERT INTO instance (run, instance_id, status, created_at, updated_at) VALUES (?1, ?2, 0, ?3, ?3)";
-            execute(&tx.conn, sql, (Col(run), &request.instance_id, Col(tx.now)))?;
-            run
+            "INSERT INTO instance (run, instance_id, status, definition, created_at, updated_at, nonce, first_node, lane, priority) \
+             VALUES (?1, ?2, 1, ?3, ?4, ?4, ?5, ?6, ?7, ?8)"
         }
     };
-    let sql = "UPDATE instance SET status = 1, definition = ?2, created_at = ?3, updated_at = ?3, nonce = ?4, first_node = ?5, lane = ?6, \
-               priority = ?7 WHERE run = ?1";
     let nonce = nonce.map(u128::to_be_bytes);
     let priority = Col(request.placement.priority);
-    execute(&tx.conn, sql, (Col(run), definition, Col(tx.now), nonce, &request.first_node, lane, priority))?;
+    let params = (Col(run), &request.instance_id, definition, Col(tx.now), nonce, &request.first_node, lane, priority);
+    execute(&tx.conn, sql, params)?;
     place_root(tx, run, lane, request)?;
-    let row = if request.lease.is_some() { BranchRow::find(&tx.conn, run, &BranchId::root())? } else { None };
-    Ok((run, row))
+    Ok(run)
+}
+
+fn first_head(request: &StartRun) -> Head {
+    let node = request.first_node.clone();
+    Head { node, phase: Phase::Start, attempt: 0, input: JournalRef::instance_input(), fork_revision: 0 }
+}
+
+/// The root of a run under an id of which nothing was known.
+fn root_of_new(tx: &Tx, run: RunNumber, request: &StartRun) -> BranchView {
+    BranchView {
+        instance_id: request.instance_id.clone(),
+        run,
+        definition: request.definition.hash,
+        branch: BranchId::root(),
+        revision: 1,
+        head: first_head(request),
+        crashes: 0,
+        due_at: Some(tx.now),
+        pending: 0,
+        paused: false,
+        requested: None,
+        mail: 0,
+        events: Vec::new(),
+        input: request.input.clone(),
+        now: tx.now,
+    }
 }
 
 fn place_root(tx: &mut Tx, run: RunNumber, lane: i64, request: &StartRun) -> Outcome<()> {
@@ -102,7 +132,7 @@ fn place_root(tx: &mut Tx, run: RunNumber, lane: i64, request: &StartRun) -> Out
     if let Some(lease) = lease {
         sessions::remember_ttl(tx, lease, ttl)?;
     }
-    let head = &Head { node: first_node.clone(), phase: Phase::Start, attempt: 0, input: JournalRef::instance_input(), fork_revision: 0 };
+    let head = &first_head(request);
     let (revision, run_at, due_at, awaits, pending) = (1, Some(tx.now + ttl), Some(tx.now), None, 0);
     let (priority, moved_at) = (placement.priority, tx.now);
     Place { run, branch, revision, head, lease, run_at, due_at, awaits, pending, lane, priority, moved_at }.insert(tx)?;

@@ -1,0 +1,141 @@
+//! Instances whose process is killed half-way: the next process completes them.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use sayiir::SqliteBackend;
+use sayiir::core::journal::EntryKind;
+use sayiir::prelude::*;
+
+use crate::measure::{median, peak_rss_mb, raw_commits_per_second};
+use crate::report::{More, Report};
+use crate::store::{Kind, statements};
+use crate::{Args, flows};
+
+/// How many instances there are unless it is said.
+pub(crate) const INSTANCES: usize = 500;
+/// How long a step's own work takes.
+const STEP: Duration = Duration::from_millis(5);
+
+/// Submits all, drives them until half of their steps have begun, and dies as by `kill -9`.
+pub(crate) async fn die(file: &Path, instances: usize) -> anyhow::Result<()> {
+    let begun = Arc::new(AtomicUsize::new(0));
+    let half = move || {
+        if begun.fetch_add(1, Ordering::SeqCst) > instances * 5 / 2 {
+            std::process::abort();
+        }
+    };
+    let flow = flows::slow(half, STEP)?;
+    let backend = Arc::new(SqliteBackend::open(file).await?);
+    let client = WorkflowClient::from_shared(Arc::clone(&backend));
+    let submits = (0..instances).map(|number| client.submit(&flow, format!("bench-{number}"), 1));
+    futures_util::future::try_join_all(submits).await?;
+    let workflows = WorkflowSet::new().with(Arc::new(flow));
+    let worker = LocalWorker::from_shared(backend).concurrency(instances).spawn(workflows).await?;
+    worker.join().await?;
+    Ok(())
+}
+
+/// One round after the crash.
+struct Round {
+    seconds: f64,
+    lost: usize,
+    repeated: usize,
+    stored: usize,
+    executed: usize,
+    raw: f64,
+    statements: f64,
+}
+
+pub(crate) async fn run(args: &Args) -> anyhow::Result<Report> {
+    ensure!(args.store == Kind::Sqlite, "nothing in memory survives its process: use --store sqlite");
+    let instances = args.instances.unwrap_or(INSTANCES);
+    let mut rounds = Vec::new();
+    for _ in 0..args.rounds.max(1) {
+        rounds.push(round(args, instances).await?);
+    }
+    let of = |figure: fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
+    let (seconds, executed) = (of(|round| round.seconds), of(|round| round.executed as f64));
+    let most = |figure: fn(&Round) -> usize| rounds.iter().map(figure).max();
+    Ok(Report {
+        workload: "recovery",
+        store: args.store,
+        rounds: rounds.len(),
+        instances,
+        branches: 1,
+        steps_needed: instances * 5 - of(|round| round.stored as f64) as usize,
+        steps_executed: executed as usize,
+        seconds,
+        steps_per_second: executed / seconds,
+        p50_ms: 0.0,
+        p95_ms: 0.0,
+        p99_ms: 0.0,
+        peak_rss_mb: peak_rss_mb(),
+        raw_commits_per_second: of(|round| round.raw),
+        p50_in_raw_commits: 0.0,
+        steps_per_raw_commit: executed / seconds / of(|round| round.raw),
+        statements_per_step: of(|round| round.statements) / executed,
+        bytes_per_step: 0.0,
+        more: More {
+            lost: most(|round| round.lost),
+            repeated: most(|round| round.repeated),
+            seconds_to_complete: Some(seconds),
+            ..More::default()
+        },
+    })
+}
+
+async fn round(args: &Args, instances: usize) -> anyhow::Result<Round> {
+    let place = tempfile::tempdir_in(&args.dir)?;
+    let file = place.path().join("bench.db");
+    let own = std::env::current_exe()?;
+    let died = Command::new(own).args(["recovery", "--instances", &instances.to_string(), "--die-on"]).arg(&file).output()?;
+    ensure!(!died.status.success(), "the first process was to die half-way: {}", String::from_utf8_lossy(&died.stderr));
+    let stored = stored(&file, instances).await?;
+    let raw = raw_commits_per_second(&args.dir)?;
+
+    let ran = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&ran);
+    let note = move || {
+        if let Some(context) = get_task_context() {
+            noted.lock().unwrap_or_else(PoisonError::into_inner).push((context.instance_id.to_string(), context.node_path.to_string()));
+        }
+    };
+    let flow = flows::slow(note, STEP)?;
+    let stated = statements();
+    let begun = Instant::now();
+    let backend = Arc::new(SqliteBackend::open(&file).await?);
+    let workflows = WorkflowSet::new().with(Arc::new(flow.clone()));
+    let worker = LocalWorker::from_shared(Arc::clone(&backend)).concurrency(instances).spawn(workflows).await?;
+    let client = WorkflowClient::from_shared(backend);
+    let mut lost = 0;
+    for number in 0..instances {
+        let output = client.wait_for(&flow, &format!("bench-{number}"), Some(Duration::from_secs(60))).await;
+        lost += usize::from(!matches!(output, Ok(6)));
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    let statements = statements() - stated;
+    worker.shutdown();
+    worker.join().await?;
+    let ran = std::mem::take(&mut *ran.lock().unwrap_or_else(PoisonError::into_inner));
+    let repeated = ran.iter().filter(|step| stored.contains(*step)).count();
+    Ok(Round { seconds, lost, repeated, stored: stored.len(), executed: ran.len(), raw, statements })
+}
+
+/// The steps that were stored when the process died.
+async fn stored(file: &Path, instances: usize) -> anyhow::Result<HashSet<(String, String)>> {
+    let client = WorkflowClient::new(SqliteBackend::open(file).await?);
+    let mut stored = HashSet::new();
+    for number in 0..instances {
+        let id = format!("bench-{number}");
+        let rows = client.history(&id).await.with_context(|| format!("instance {id} was submitted"))?;
+        let results = rows.into_iter().filter(|row| row.kind == EntryKind::TaskCompleted);
+        stored.extend(results.map(|row| (id.clone(), row.node.to_string())));
+    }
+    Ok(stored)
+}

@@ -84,7 +84,7 @@ async fn keys_and_numbers_are_remembered() {
             payload: b"again"[..].into(),
             key: Some(Arc::from("key")),
         };
-        assert_eq!(Store::send_event(&store, repeated).await.unwrap(), SendOutcome::Duplicate);
+        assert_eq!(store.put_event(repeated).await.unwrap(), SendOutcome::Duplicate);
         let known = store.list(InstanceFilter::default()).await.unwrap();
         let highest = known.iter().map(|summary| summary.run).max().unwrap();
         client.submit(&flow(&Ran::default(), false), "new", 1).await.unwrap();

@@ -27,6 +27,7 @@ macro_rules! for_each_case {
                 a_misused_batch_writes_nothing
                 a_write_whose_reply_was_lost_is_found_accepted
                 every_kind_of_write_is_found_accepted
+                every_kind_of_write_leaves_its_row
                 crashes_at_every_write_lose_and_repeat_nothing
             }
             refusals {

@@ -82,8 +82,8 @@ pub fn values_are_found_through_references(make: Factory<'_>) {
     bench.ok(lease, Transition { entry: step.entry.clone().map(|entry| Entry { output, ..entry }), ..step });
     let same = JournalRef { branch: view.branch.clone(), revision: 3 };
     let read = |rows: Vec<JournalRef>| wait(bench.store.read_values(view.run, rows));
-    let values = read(vec![same, JournalRef::instance_input(), wrapped]).unwrap();
-    assert_eq!(values, ["handed on", "input", "handed on"]);
+    let values = read(vec![JournalRef::instance_input(), same, wrapped]).unwrap();
+    assert_eq!(values, ["input", "handed on", "handed on"], "in the order in which they were asked for");
     let lost = read(vec![JournalRef { branch: view.branch.clone(), revision: 99 }]);
     assert!(matches!(lost, Err(StoreError::Corrupt { reason, .. }) if reason.contains("\"i\"")));
     let row = &bench.journal(view.run)[1];

@@ -12,7 +12,7 @@ use crate::bench::{advance, delay, end, fail, finish, fork, fresh, hand_back, pa
 use crate::{Bench, Factory, TTL, wait};
 
 /// Every kind of write that the owner of this view can make; the view has an event `go`.
-fn every_kind(view: &BranchView) -> Vec<Transition> {
+pub(super) fn every_kind(view: &BranchView) -> Vec<Transition> {
     vec![
         advance(view, "1", "b"),
         delay(view, "d", MINUTE),

@@ -23,6 +23,7 @@ pub mod priority;
 pub mod registry;
 pub mod snapshot;
 pub mod task;
+pub mod task_claim;
 pub mod time;
 pub mod transition;
 pub mod workflow;

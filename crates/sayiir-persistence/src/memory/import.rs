@@ -62,9 +62,9 @@ impl Data {
             return Some(ImportOutcome::Finished(self.status(life)));
         }
         let branches = self.runs.get(&life.run).map(|run| &run.branches);
-        let held = |branch: &Box<Branch>| branch.slot.lease.is_some() && branch.slot.run_at.is_none_or(|end| end > self.now);
+        let held = |branch: &Branch| branch.slot.lease.is_some() && branch.slot.run_at.is_none_or(|end| end > self.now);
         let branches = branches?;
-        if branches.values().any(held) {
+        if branches.values().any(|branch| held(branch)) {
             return Some(ImportOutcome::Leased);
         }
         let root = branches.get(&BranchId::root()).filter(|root| root.head.phase == Phase::Joining)?;

@@ -6,6 +6,7 @@ mod clock;
 pub mod door;
 pub mod error;
 mod forward;
+mod layer;
 pub mod lifecycle;
 mod memory;
 mod nonce;
@@ -19,6 +20,9 @@ pub use backend_error::{BackendError, Detail};
 #[cfg(not(target_arch = "wasm32"))]
 pub use clock::SystemClock;
 pub use error::StoreError;
+#[doc(hidden)]
+pub use layer::store_types;
+pub use layer::{AroundStore, Operation};
 pub use lifecycle::{ConflictPolicy, PrepareRunOutcome, RunConflict, prepare_run};
 pub use memory::InMemoryBackend;
 pub use status::status_of;

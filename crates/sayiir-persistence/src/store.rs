@@ -84,7 +84,7 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
     /// Stores an event and wakes free branches that await it, unless the run is paused. Events may come before
     /// the instance. A key that was seen is a duplicate even after the instance has ended; keys are forgotten
     /// when the run is replaced or deleted.
-    fn send_event(&self, event: NewEvent) -> StoreFuture<'_, SendOutcome>;
+    fn put_event(&self, event: NewEvent) -> StoreFuture<'_, SendOutcome>;
 
     /// Takes the first waiting event of that name out of the store (a vocabulary operation; the engine
     /// uses an event only together with a transition).

@@ -78,8 +78,7 @@ pub trait SignalStore: MaybeSend + MaybeSync {
 /// A store with its whole vocabulary, which is every [`Store`]: the bound of a function that takes any
 /// durable backend, and what runners and clients can be built on.
 ///
-/// The traits share names (`send_event`). In a function with this bound, say which one is meant:
-/// `SignalStore::send_event(&backend, ..)`.
+/// No two of the traits share a name, so a function with this bound calls all of them as methods.
 pub trait PersistentBackend: Store + SnapshotStore + SignalStore {}
 
 impl<B: Store + SnapshotStore + SignalStore> PersistentBackend for B {}

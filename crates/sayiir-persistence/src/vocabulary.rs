@@ -273,7 +273,7 @@ pub(crate) async fn store_signal<S: Store + ?Sized>(store: &S, id: &str, kind: S
 
 pub(crate) async fn send_event<S: Store + ?Sized>(store: &S, id: &str, name: &str, payload: Bytes) -> BackendResult<()> {
     let event = NewEvent { instance_id: Arc::from(id), name: Arc::from(name), payload, key: None };
-    match store.send_event(event).await? {
+    match store.put_event(event).await? {
         SendOutcome::Stored(_) | SendOutcome::Duplicate => Ok(()),
         SendOutcome::Finished(status) => {
             let text = format!("event {name:?} was not stored: instance {id:?} has ended ({})", status.as_str());

@@ -85,7 +85,7 @@ impl Outside {
             payload: Bytes::from(payload(signal).to_string()),
             key: None,
         };
-        self.store.send_event(event).await.map(drop)
+        self.store.put_event(event).await.map(drop)
     }
 }
 

@@ -213,7 +213,7 @@ impl<B: Store> WorkflowClient<B> {
     async fn send(&self, instance_id: &str, name: &str, payload: Bytes, key: Option<Arc<str>>) -> Result<(), RuntimeError> {
         sayiir_core::validate_instance_id(instance_id)?;
         let event = NewEvent { instance_id: Arc::from(instance_id), name: Arc::from(name), payload, key };
-        match self.backend.send_event(event).await? {
+        match self.backend.put_event(event).await? {
             SendOutcome::Stored(_) | SendOutcome::Duplicate => Ok(()),
             SendOutcome::Finished(status) => {
                 let text = format!("cannot send event {name:?}: instance {instance_id:?} is {}", status.as_str());

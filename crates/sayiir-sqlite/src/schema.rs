@@ -14,19 +14,32 @@ const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 /// The version this build works with.
 pub(crate) const VERSION: i64 = 1;
 
+/// The tables of [`VERSION`].
+const TABLES: &[&str] = &["counter", "definition", "lane", "session", "instance", "branch", "journal", "event", "event_key", "purge"];
+
 /// What a file says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     application_id: i64,
     version: i64,
     has_tables: bool,
+    /// A table of [`VERSION`] that is not there.
+    missing: Option<&'static str>,
 }
 
 /// Reads the stamp inside a transaction, at one moment: another process may be making the file just now.
 fn stamp_within(conn: &Connection) -> Outcome<Stamp> {
     let number = |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let table: Option<i64> = conn.query_row("SELECT 1 FROM sqlite_schema LIMIT 1", [], |row| row.get(0)).optional()?;
-    Ok(Stamp { application_id: number("application_id")?, version: number("user_version")?, has_tables: table.is_some() })
+    let mut there = conn.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?;
+    let mut missing = None;
+    for table in TABLES {
+        if !there.exists([table])? {
+            missing = Some(*table);
+            break;
+        }
+    }
+    Ok(Stamp { application_id: number("application_id")?, version: number("user_version")?, has_tables: table.is_some(), missing })
 }
 
 fn stamp(conn: &Connection) -> Outcome<Stamp> {
@@ -42,7 +55,7 @@ fn refused(found: String, advice: &str) -> Fault {
 
 /// Refuses a file that is not ours, or of a version that this build cannot work with.
 fn check(stamp: Stamp) -> Outcome<()> {
-    let Stamp { application_id, version, has_tables } = stamp;
+    let Stamp { application_id, version, has_tables, missing } = stamp;
     let empty = application_id == 0 && version == 0 && !has_tables;
     if empty {
         Ok(())
@@ -53,6 +66,9 @@ fn check(stamp: Stamp) -> Outcome<()> {
         Err(refused(format!("version {version}"), "a newer Sayiir wrote this file; use that version or a later one"))
     } else if version < 1 || !has_tables {
         Err(refused(format!("version {version}"), "this build cannot migrate it; open it with the version that wrote it"))
+    } else if let Some(table) = missing.filter(|_| version == VERSION) {
+        let found = format!("version {version} without the table {table:?}");
+        Err(refused(found, "the file is incomplete; restore it from a copy that was made whole"))
     } else {
         Ok(())
     }
@@ -91,4 +107,21 @@ pub(crate) fn migrate(conn: &mut Connection) -> Outcome<()> {
     tx.pragma_update(None, "user_version", VERSION)?;
     tx.commit()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_are_those_of_the_newest_version() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        migrate(&mut conn).unwrap();
+        let mut names = conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").unwrap();
+        let mut found: Vec<String> = names.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        let mut expected = TABLES.to_vec();
+        found.sort();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+    }
 }

@@ -102,7 +102,7 @@ impl Store for SqliteBackend {
         self.read(move |look| events::read(look, &id, &name, seq))
     }
 
-    fn send_event(&self, event: NewEvent) -> StoreFuture<'_, SendOutcome> {
+    fn put_event(&self, event: NewEvent) -> StoreFuture<'_, SendOutcome> {
         match door::check_event(self.limits_of(), &event) {
             Ok(()) => self.write(ROW + event.payload.len(), move |tx| events::send(tx, &event)),
             Err(error) => refused(error),

@@ -29,7 +29,7 @@ fn reopening_finds_everything() {
     let outcomes = block_on(store.commit(lease, vec![advance(&root.instance_id, root.run, 1)])).unwrap();
     assert!(accepted(&outcomes));
     let event = NewEvent { instance_id: Arc::from("later"), name: Arc::from("paid"), payload: b"x"[..].into(), key: Some(Arc::from("k")) };
-    assert_eq!(block_on(store.send_event(event.clone())).unwrap(), SendOutcome::Stored(1));
+    assert_eq!(block_on(store.put_event(event.clone())).unwrap(), SendOutcome::Stored(1));
     let before = (block_on(store.instance("a")).unwrap().unwrap(), block_on(store.journal(root.run, None, 10)).unwrap());
     drop(store);
 
@@ -39,7 +39,7 @@ fn reopening_finds_everything() {
     assert_eq!(after, before.0);
     assert_eq!(after.summary.definition, definition());
     assert_eq!(block_on(store.journal(root.run, None, 10)).unwrap(), before.1);
-    assert_eq!(block_on(store.send_event(event)).unwrap(), SendOutcome::Duplicate);
+    assert_eq!(block_on(store.put_event(event)).unwrap(), SendOutcome::Duplicate);
     let held = block_on(store.load(lease, root.run, Vec::new())).unwrap();
     assert_eq!(held.iter().map(|view| view.revision).collect::<Vec<_>>(), [2]);
     assert!(session(&store) > lease, "a lease number is never used twice");

@@ -54,18 +54,48 @@ fn a_truncated_file_is_corrupt() {
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
 }
 
-#[test]
-fn a_newer_schema_is_refused() {
-    let place = place();
+/// A file of this build's, without a log beside it.
+fn whole_file(place: &common::Place) -> Connection {
     drop(open(&place.file));
-    Connection::open(&place.file).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let conn = Connection::open(&place.file).unwrap();
+    conn.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).unwrap();
+    conn
+}
+
+/// Opening the file is refused, with these words, and leaves every byte as it was.
+#[track_caller]
+fn refused_and_unchanged(place: &common::Place, words: &[&str]) {
+    let before = fs::read(&place.file).unwrap();
     match open_with(&place.file, impatient()).unwrap_err() {
-        StoreError::Schema { found, advice, .. } => {
-            assert!(found.contains("99"));
-            assert!(advice.contains("newer"));
+        StoreError::Schema { found, supported, advice } => {
+            let text = format!("{found} {supported} {advice}");
+            assert!(words.iter().all(|word| text.contains(word)), "{text}");
         }
         other => panic!("{other:?}"),
     }
+    assert_eq!(fs::read(&place.file).unwrap(), before);
+    assert_eq!(fs::read_dir(place.dir.path()).unwrap().count(), 1, "nothing is left beside it");
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let place = place();
+    whole_file(&place).pragma_update(None, "user_version", 99).unwrap();
+    refused_and_unchanged(&place, &["99", "newer", "version 1"]);
+}
+
+#[test]
+fn a_schema_that_lacks_a_table_is_refused() {
+    for table in ["journal", "event_key", "branch"] {
+        let place = place();
+        whole_file(&place).execute_batch(&format!("DROP TABLE {table}")).unwrap();
+        refused_and_unchanged(&place, &[table, "incomplete"]);
+    }
+    let place = place();
+    let conn = Connection::open(&place.file).unwrap();
+    conn.execute_batch("PRAGMA application_id = 0x53617969; PRAGMA user_version = 1").unwrap();
+    drop(conn);
+    refused_and_unchanged(&place, &["version 1"]);
 }
 
 #[test]

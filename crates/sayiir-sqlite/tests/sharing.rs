@@ -57,7 +57,7 @@ fn a_waiting_instance_hears_of_another_connections_write() {
     let listener = here.wakeups().listen_instance("a");
     let changed = listener.listen();
     let event = NewEvent { instance_id: Arc::from("b"), name: Arc::from("paid"), payload: b"x"[..].into(), key: None };
-    block_on(there.send_event(event)).unwrap();
+    block_on(there.put_event(event)).unwrap();
     assert!(changed.wait_timeout(PATIENCE).is_some());
 }
 

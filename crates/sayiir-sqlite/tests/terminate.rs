@@ -35,7 +35,7 @@ fn child_that_replaces_a_run_until_it_is_killed() {
         writeln!(out, "ack {run}").unwrap();
         out.flush().unwrap();
         let event = NewEvent { instance_id: Arc::from("a"), name: Arc::from("go"), payload: run.0.to_string().into(), key: None };
-        block_on(store.send_event(event)).unwrap();
+        block_on(store.put_event(event)).unwrap();
     }
 }
 

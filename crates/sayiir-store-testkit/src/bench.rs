@@ -143,7 +143,7 @@ impl Bench {
 
     pub fn send_keyed(&self, id: &str, name: &str, payload: &'static str, key: Option<&str>) -> SendOutcome {
         let (instance_id, name, key) = (Arc::from(id), Arc::from(name), key.map(Arc::from));
-        wait(self.store.send_event(NewEvent { instance_id, name, payload: Bytes::from_static(payload.as_bytes()), key })).unwrap()
+        wait(self.store.put_event(NewEvent { instance_id, name, payload: Bytes::from_static(payload.as_bytes()), key })).unwrap()
     }
 
     pub fn record(&self, id: &str) -> InstanceRecord {

@@ -1,22 +1,12 @@
 //! A store that loses requests and replies, and dies, at the write it is told to.
 
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use bytes::Bytes;
-use sayiir_core::branch::{BranchId, JournalRef, LeaseId, RunNumber};
-use sayiir_core::control::{SignalKind, SignalRequest};
-use sayiir_core::future::BoxFuture;
-use sayiir_core::journal::JournalRow;
-use sayiir_core::time::Timestamp;
-use sayiir_core::transition::Transition;
-use sayiir_persistence::{
-    BranchView, ClaimRequest, ClaimScope, CommitOutcome, ControlCommand, ControlOutcome, Import, ImportOutcome, InstanceFilter,
-    InstanceRecord, InstanceSummary, Limits, NewEvent, Process, SendOutcome, StartOutcome, StartRun, Store, StoreError, StoreFuture,
-    Wakeups,
-};
+use sayiir_core::branch::LeaseId;
+use sayiir_core::future::{BoxFuture, MaybeSend};
+use sayiir_persistence::{AroundStore, Operation, Process, Store, StoreError, StoreFuture, forward_store};
 
 /// What happens to a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +116,7 @@ impl FaultStore {
         }
     }
 
-    async fn write<T>(&self, operation: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    async fn write<'a, T>(&'a self, ask: impl FnOnce() -> StoreFuture<'a, T>) -> Result<T, StoreError> {
         let (number, act) = self.next_write();
         if let Some(act) = act {
             act.await;
@@ -135,12 +125,8 @@ impl FaultStore {
         if !applied {
             return Err(unavailable("a fault was asked for before this write"));
         }
-        let answer = operation.await;
+        let answer = ask().await;
         if answered { answer } else { Err(unavailable("a fault was asked for after this write")) }
-    }
-
-    async fn read<T>(&self, operation: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        if self.is_crashed() { Err(unavailable("a crash was asked for")) } else { operation.await }
     }
 }
 
@@ -148,130 +134,32 @@ fn unavailable(reason: &str) -> StoreError {
     StoreError::Unavailable { reason: reason.to_owned(), source: None }
 }
 
-/// Asks the store inside only once the write is let through.
-macro_rules! write {
-    ($self:ident, $call:expr) => {
-        Box::pin(async move { $self.write(async move { $call.await }).await })
-    };
-}
-
-macro_rules! read {
-    ($self:ident, $call:expr) => {
-        Box::pin(async move { $self.read(async move { $call.await }).await })
-    };
+impl AroundStore for FaultStore {
+    /// Asks the store inside only once the write is let through.
+    fn around<'a, T: MaybeSend + 'a>(
+        &'a self,
+        operation: Operation,
+        ask: impl FnOnce() -> StoreFuture<'a, T> + MaybeSend + 'a,
+    ) -> StoreFuture<'a, T> {
+        if operation.is_write() {
+            Box::pin(self.write(ask))
+        } else if self.is_crashed() {
+            Box::pin(ready(Err(unavailable("a crash was asked for"))))
+        } else {
+            ask()
+        }
+    }
 }
 
 impl Store for FaultStore {
-    fn limits(&self) -> Limits {
-        self.inner.limits()
-    }
-
-    fn wakeups(&self) -> &Wakeups {
-        self.inner.wakeups()
-    }
-
     fn open_session(&self, process: Process) -> StoreFuture<'_, LeaseId> {
         let opened = async move {
             let lease = self.inner.open_session(process).await?;
             self.plan().leases.push(lease);
             Ok(lease)
         };
-        Box::pin(self.write(opened))
+        Box::pin(self.write(move || Box::pin(opened)))
     }
 
-    fn sessions(&self, host: &str) -> StoreFuture<'_, Vec<(LeaseId, Process)>> {
-        let host = host.to_owned();
-        read!(self, self.inner.sessions(&host))
-    }
-
-    fn expire_leases(&self, lease: LeaseId) -> StoreFuture<'_, u64> {
-        write!(self, self.inner.expire_leases(lease))
-    }
-
-    fn start(&self, request: StartRun) -> StoreFuture<'_, StartOutcome> {
-        write!(self, self.inner.start(request))
-    }
-
-    fn commit(&self, lease: LeaseId, transitions: Vec<Transition>) -> StoreFuture<'_, Vec<CommitOutcome>> {
-        write!(self, self.inner.commit(lease, transitions))
-    }
-
-    fn claim(&self, request: ClaimRequest) -> StoreFuture<'_, Vec<BranchView>> {
-        write!(self, self.inner.claim(request))
-    }
-
-    fn next_due(&self, scope: ClaimScope) -> StoreFuture<'_, Option<Duration>> {
-        read!(self, self.inner.next_due(scope))
-    }
-
-    fn load(&self, lease: LeaseId, run: RunNumber, branches: Vec<BranchId>) -> StoreFuture<'_, Vec<BranchView>> {
-        read!(self, self.inner.load(lease, run, branches))
-    }
-
-    fn renew(&self, lease: LeaseId, ttl: Duration, branches: Vec<(RunNumber, BranchId)>) -> StoreFuture<'_, Vec<Option<u64>>> {
-        write!(self, self.inner.renew(lease, ttl, branches))
-    }
-
-    fn read_values(&self, run: RunNumber, rows: Vec<JournalRef>) -> StoreFuture<'_, Vec<Bytes>> {
-        read!(self, self.inner.read_values(run, rows))
-    }
-
-    fn read_branch_outputs(&self, run: RunNumber, branches: Vec<BranchId>) -> StoreFuture<'_, Vec<Bytes>> {
-        read!(self, self.inner.read_branch_outputs(run, branches))
-    }
-
-    fn read_event(&self, instance_id: &str, name: &str, seq: u64) -> StoreFuture<'_, Option<Bytes>> {
-        let (instance_id, name) = (instance_id.to_owned(), name.to_owned());
-        read!(self, self.inner.read_event(&instance_id, &name, seq))
-    }
-
-    fn send_event(&self, event: NewEvent) -> StoreFuture<'_, SendOutcome> {
-        write!(self, self.inner.send_event(event))
-    }
-
-    fn take_event(&self, instance_id: &str, name: &str) -> StoreFuture<'_, Option<Bytes>> {
-        let (instance_id, name) = (instance_id.to_owned(), name.to_owned());
-        write!(self, self.inner.take_event(&instance_id, &name))
-    }
-
-    fn control(&self, command: ControlCommand) -> StoreFuture<'_, ControlOutcome> {
-        write!(self, self.inner.control(command))
-    }
-
-    fn request_control(&self, instance_id: &str, kind: SignalKind, request: SignalRequest) -> StoreFuture<'_, ControlOutcome> {
-        let instance_id = instance_id.to_owned();
-        write!(self, self.inner.request_control(&instance_id, kind, request))
-    }
-
-    fn requested_control(&self, instance_id: &str, kind: SignalKind) -> StoreFuture<'_, Option<SignalRequest>> {
-        let instance_id = instance_id.to_owned();
-        read!(self, self.inner.requested_control(&instance_id, kind))
-    }
-
-    fn clear_control(&self, instance_id: &str, kind: SignalKind) -> StoreFuture<'_, ()> {
-        let instance_id = instance_id.to_owned();
-        write!(self, self.inner.clear_control(&instance_id, kind))
-    }
-
-    fn instance(&self, instance_id: &str) -> StoreFuture<'_, Option<InstanceRecord>> {
-        let instance_id = instance_id.to_owned();
-        read!(self, self.inner.instance(&instance_id))
-    }
-
-    fn journal(&self, run: RunNumber, after: Option<(Timestamp, JournalRef)>, limit: usize) -> StoreFuture<'_, Vec<JournalRow>> {
-        read!(self, self.inner.journal(run, after, limit))
-    }
-
-    fn list(&self, filter: InstanceFilter) -> StoreFuture<'_, Vec<InstanceSummary>> {
-        read!(self, self.inner.list(filter))
-    }
-
-    fn delete(&self, instance_id: &str) -> StoreFuture<'_, bool> {
-        let instance_id = instance_id.to_owned();
-        write!(self, self.inner.delete(&instance_id))
-    }
-
-    fn import(&self, import: Import) -> StoreFuture<'_, ImportOutcome> {
-        write!(self, self.inner.import(import))
-    }
+    forward_store!(around |me| me.inner, except open_session);
 }

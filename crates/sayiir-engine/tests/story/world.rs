@@ -128,7 +128,7 @@ impl World {
 
     fn event(&mut self, name: &str, payload: &str) {
         let event = NewEvent { instance_id: ID.into(), name: name.into(), payload: payload.to_owned().into(), key: None };
-        block_on(self.store.send_event(event)).unwrap();
+        block_on(self.store.put_event(event)).unwrap();
     }
 
     fn control(&mut self, action: ControlAction) {

@@ -172,7 +172,7 @@ impl Store for InMemoryBackend {
         self.read(|data| data.read_event(instance_id, name, seq))
     }
 
-    fn send_event(&self, event: NewEvent) -> StoreFuture<'_, SendOutcome> {
+    fn put_event(&self, event: NewEvent) -> StoreFuture<'_, SendOutcome> {
         match door::check_event(&self.shared.limits, &event) {
             Ok(()) => self.write(|data, news| data.send_event(event, news)),
             Err(error) => refused(error),

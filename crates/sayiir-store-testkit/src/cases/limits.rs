@@ -30,7 +30,7 @@ pub fn large_payloads_are_refused_and_nothing_is_written(make: Factory<'_>) {
     too_large(wait(bench.store.start(StartRun { input: large.clone(), ..bench.request("i") })), &["\"i\""]);
     assert_eq!(wait(bench.store.instance("i")).unwrap(), None);
     let event = NewEvent { instance_id: Arc::from("i"), name: Arc::from("go"), payload: large.clone(), key: None };
-    too_large(wait(bench.store.send_event(event)), &["\"i\"", "\"go\""]);
+    too_large(wait(bench.store.put_event(event)), &["\"i\"", "\"go\""]);
     let view = bench.start_held("i", lease);
     assert_eq!(view.mail, 0);
     let with = |output: Output| {
@@ -55,13 +55,13 @@ pub fn bad_names_are_refused(make: Factory<'_>) {
     for id in ["", "a\0b", &"x".repeat(257)] {
         assert!(wait(bench.store.start(bench.request(id))).is_err(), "{id:?}");
         let event = NewEvent { instance_id: Arc::from(id), name: Arc::from("go"), payload: Bytes::new(), key: None };
-        assert!(wait(bench.store.send_event(event)).is_err(), "{id:?}");
+        assert!(wait(bench.store.put_event(event)).is_err(), "{id:?}");
     }
     bench.start(&"x".repeat(256));
     let long = "n".repeat(limits.name_bytes + 1);
     for name in ["", "a\0b", &long] {
         let event = NewEvent { instance_id: Arc::from("i"), name: Arc::from(name), payload: Bytes::new(), key: None };
-        assert!(wait(bench.store.send_event(event)).is_err(), "{name:?}");
+        assert!(wait(bench.store.put_event(event)).is_err(), "{name:?}");
     }
     let placement = Placement { tags: Arc::from([long.clone()]), ..Placement::default() };
     too_large(wait(bench.store.start(StartRun { placement, ..bench.request("i") })), &["\"i\""]);

@@ -239,8 +239,8 @@ pub fn signals_and_snapshots_work_over_the_store(make: Factory<'_>) {
     assert_eq!(wait(store.get_signal("i", SignalKind::Pause)).unwrap(), None, "a checked request is forgotten");
     let paused = wait(store.load_snapshot("i")).unwrap().state;
     assert_eq!(paused.pause_details(), Some((request.reason.clone(), request.requested_by.clone())));
-    assert!(wait(SignalStore::unpause(store, "i")).unwrap().state.is_in_progress());
-    wait(SignalStore::send_event(store, "i", "go", Bytes::from_static(b"p"))).unwrap();
+    assert!(wait(store.unpause("i")).unwrap().state.is_in_progress());
+    wait(store.send_event("i", "go", Bytes::from_static(b"p"))).unwrap();
     assert_eq!(wait(store.consume_event("i", "go")).unwrap().as_deref(), Some(&b"p"[..]));
     assert!(!wait(store.check_and_cancel("i", None)).unwrap());
     wait(store.store_signal("i", SignalKind::Pause, request.clone())).unwrap();

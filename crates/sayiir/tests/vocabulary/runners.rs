@@ -40,7 +40,7 @@ async fn start_and_resume<B: PersistentBackend>(backend: B) {
     assert!(matches!(runner.run(&workflow, "", 1).await, Err(RuntimeError::InvalidInstanceId(_))));
     assert!(runner.resume(&other, "g").await.unwrap_err().to_string().contains("mismatch"));
     assert!(runner.resume(&workflow, "nobody").await.unwrap_err().to_string().contains("not found"));
-    SignalStore::send_event(&*backend, "g", "go", JsonCodec.encode("open").unwrap()).await.unwrap();
+    backend.send_event("g", "go", JsonCodec.encode("open").unwrap()).await.unwrap();
     assert_eq!(runner.resume(&workflow, "g").await.unwrap(), WorkflowStatus::Completed);
     assert_eq!(runner.resume(&workflow, "g").await.unwrap(), WorkflowStatus::Completed, "a finished one stays so");
 }

@@ -181,8 +181,8 @@ impl Store for Link {
         })
     }
 
-    fn send_event(&self, event: NewEvent) -> StoreFuture<'_, SendOutcome> {
-        ask!(self.send_event(event))
+    fn put_event(&self, event: NewEvent) -> StoreFuture<'_, SendOutcome> {
+        ask!(self.put_event(event))
     }
 
     fn take_event(&self, instance_id: &str, name: &str) -> StoreFuture<'_, Option<Bytes>> {

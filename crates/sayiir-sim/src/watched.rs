@@ -210,9 +210,9 @@ impl Watched {
         }
     }
 
-    pub(crate) async fn send_event(&self, event: NewEvent) -> Answer<SendOutcome> {
+    pub(crate) async fn put_event(&self, event: NewEvent) -> Answer<SendOutcome> {
         let (id, name) = (Arc::clone(&event.instance_id), Arc::clone(&event.name));
-        let outcome = self.inner.send_event(event).await?;
+        let outcome = self.inner.put_event(event).await?;
         self.world.trace(|| format!("store: event {name} for {id}: {outcome:?}"));
         if let SendOutcome::Stored(seq) = outcome {
             lock(&self.known).events.entry(id).or_default().insert((name, seq));

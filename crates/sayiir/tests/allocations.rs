@@ -1,5 +1,5 @@
 //! How many allocations a plain step makes in the engine and in the memory store. Counted, not timed.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "tests")]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -63,7 +63,7 @@ struct Cost {
 }
 
 fn bytes(row: &JournalRow) -> usize {
-    let values = [&row.output, &row.handed_on].into_iter().flatten().map(|value| value.len()).sum::<usize>();
+    let values = [&row.output, &row.handed_on].into_iter().flatten().map(sayiir::bytes::Bytes::len).sum::<usize>();
     values + row.node.len() + row.branch.as_str().len()
 }
 

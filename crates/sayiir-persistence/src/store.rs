@@ -123,7 +123,8 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
 
     /// Imports a snapshot as one transition of the whole instance: child branches are removed, the root's
     /// revision moves by one for each result journaled and one for the `Imported` row. An expired lease does not
-    /// hold it up. A node's result is in the journal if a row of an [`is_result`] kind has its output.
+    /// hold it up. A node's result is in the journal if a row of an [`is_result`] kind has its output. It is refused
+    /// for the first of these reasons: the definition, an ended run, a lease, [`Import::expected`], a fork.
     ///
     /// [`is_result`]: sayiir_core::journal::EntryKind::is_result
     fn import(&self, import: Import) -> StoreFuture<'_, ImportOutcome>;
@@ -448,6 +449,9 @@ pub struct Import {
     pub first_node: Arc<str>,
     /// Who may take the root branch.
     pub placement: Placement,
+    /// The run and the root branch's revision that the snapshot was read at: refused if they are others now, or
+    /// if the instance is unknown. `None` imports over whatever is there.
+    pub expected: Option<(RunNumber, u64)>,
 }
 
 /// Where an imported instance is put.
@@ -487,6 +491,11 @@ pub enum ImportOutcome {
     },
     /// Another worker holds a lease on the instance.
     Leased,
+    /// The instance is not where the snapshot was read: it went on, was replaced, or is gone.
+    Moved {
+        /// The root branch's revision now; 0 if the instance is unknown.
+        revision: u64,
+    },
     /// The instance has ended, and stays so.
     Finished(WorkflowStatus),
     /// The instance has another definition.

@@ -136,6 +136,7 @@ pub(crate) async fn save_snapshot<S: Store + ?Sized>(store: &S, snapshot: &mut W
         ImportOutcome::Leased => {
             return Err(BackendError::ClaimLost(format!("another worker holds a lease on instance {id:?}").into()));
         }
+        ImportOutcome::Moved { revision } => return Err(BackendError::Backend(format!("instance {id:?} has moved to {revision}").into())),
         ImportOutcome::Forked { node } => {
             let text = format!(
                 "instance {id:?} is inside the fork at {node:?}, and a snapshot does not tell where its branches are: save it when they have joined"
@@ -203,6 +204,7 @@ fn import_of(snapshot: &WorkflowSnapshot, record: Option<&InstanceRecord>, label
         state,
         first_node: record.map_or(node, |record| Arc::clone(&record.first_node)),
         placement: placement_of(snapshot.task_priority, &snapshot.task_tags),
+        expected: None,
     }
 }
 

@@ -46,6 +46,11 @@ impl Bench {
         Self { store: make(Arc::clone(&clock)), clock, nonce: AtomicU64::new(1) }
     }
 
+    /// Words over a store that is there already, on its clock.
+    pub fn over(store: Arc<dyn Store>, clock: Arc<TestClock>) -> Self {
+        Self { store, clock, nonce: AtomicU64::new(1 << 32) }
+    }
+
     pub fn tick(&self, by: Duration) {
         self.clock.advance(by);
     }

@@ -21,13 +21,16 @@ mod bench;
 #[doc(hidden)]
 pub mod cases;
 mod clock;
+mod durable;
 mod fault;
 mod list;
+pub mod sample;
 
 pub use bench::{Bench, Factory, TTL, head_at};
 pub use clock::TestClock;
+pub use durable::{Home, Opener};
 pub use fault::{Fault, FaultStore};
-pub use list::{CASES, Case, run_all};
+pub use list::{CASES, Case, DURABLE_CASES, DurableCase, run_all, run_all_durable};
 
 /// Runs an operation to its end on this thread.
 pub fn wait<T>(future: impl Future<Output = T>) -> T {

@@ -1,6 +1,7 @@
 //! The list of all cases, once: for [`run_all`] and for the tests that [`conformance!`](crate::conformance) makes.
 
 use crate::bench::Factory;
+use crate::durable::Home;
 
 /// One case of the suite.
 #[derive(Clone, Copy)]
@@ -26,7 +27,17 @@ macro_rules! for_each_case {
                 a_misused_batch_writes_nothing
                 a_write_whose_reply_was_lost_is_found_accepted
                 every_kind_of_write_is_found_accepted
+                every_kind_of_write_leaves_its_row
                 crashes_at_every_write_lose_and_repeat_nothing
+            }
+            refusals {
+                a_moved_branch_refuses_every_kind_of_write
+                a_lost_lease_is_named_before_a_moved_branch
+                an_ended_run_is_named_before_a_lost_lease
+                a_replaced_run_is_named_before_all
+                guards_come_last
+                an_accepted_write_is_found_whatever_came_after_it
+                a_start_looks_at_the_nonce_then_the_definition_then_the_policy
             }
             fencing {
                 a_claim_moves_the_revision
@@ -54,6 +65,14 @@ macro_rules! for_each_case {
                 load_shows_only_what_is_held
                 threads_share_the_work_without_overlap
             }
+            leases {
+                leases_given_by_a_commit_last_as_the_last_one_named
+                an_owner_may_write_until_somebody_takes_over
+                an_owner_that_claims_its_own_lapsed_branch_counts_a_crash
+                a_lease_that_ends_during_a_pause_is_taken_and_handed_back
+                a_branch_is_released_where_its_placement_says
+                a_batch_is_applied_in_order
+            }
             timers {
                 a_delay_is_due_at_its_end
                 a_retry_waits_its_backoff
@@ -73,6 +92,9 @@ macro_rules! for_each_case {
                 an_event_for_a_leased_waiter_is_not_lost
                 a_waiter_handed_back_still_hears
                 an_event_can_be_taken_out
+                an_event_is_stamped_when_it_arrives
+                parking_again_can_keep_the_first_deadline
+                a_waiter_without_a_time_is_never_due_by_itself
                 concurrent_senders_lose_nothing
             }
             control {
@@ -92,6 +114,14 @@ macro_rules! for_each_case {
                 a_recorded_cancel_reaches_a_paused_run
                 a_cleared_request_is_forgotten
                 control_is_journaled
+            }
+            requests {
+                a_recorded_request_makes_every_free_branch_due
+                a_request_that_is_cleared_leaves_every_branch_as_it_stood
+                what_was_applied_stays_applied_when_its_request_is_cleared
+                the_last_request_of_each_kind_is_remembered
+                every_state_is_paused_and_goes_on_as_it_stood
+                a_cancel_reaches_a_recorded_pause_and_a_late_owner
             }
             fork_join {
                 a_fork_makes_its_children
@@ -127,9 +157,24 @@ macro_rules! for_each_case {
                 instances_are_listed_in_pages
                 the_status_of_several_branches
                 an_instance_is_deleted_with_all_it_has
+                nothing_is_left_of_what_was_deleted
+                rows_of_one_moment_keep_causes_before_effects
+                an_output_may_be_another_rows_value
                 a_snapshot_is_imported
                 a_snapshot_does_not_undo_a_fork
                 signals_and_snapshots_work_over_the_store
+            }
+            imports {
+                an_import_puts_the_branch_where_it_says
+                an_import_is_journaled_and_moves_the_revision
+                an_import_that_expects_a_revision_is_refused_if_it_moved
+                an_import_that_ends_a_fork_takes_its_branches
+                an_import_is_checked_at_the_door
+            }
+            wakeups {
+                what_becomes_due_is_announced
+                owners_are_told_of_control
+                who_waits_for_an_instance_is_told
             }
         }
     };
@@ -148,6 +193,41 @@ macro_rules! case_list {
 
 for_each_case! { case_list [] }
 
+/// One case for stores that outlive their process.
+#[derive(Clone, Copy)]
+pub struct DurableCase {
+    /// What it asserts.
+    pub name: &'static str,
+    /// Runs it; panics if the store does not do as it should.
+    pub run: fn(Home<'_>),
+}
+
+/// Hands the list of durable cases to another macro of this crate.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! for_each_durable_case {
+    ($callback:ident [$($arguments:tt)*]) => {
+        $crate::$callback! { [$($arguments)*]
+            everything_is_there_after_closing
+            numbers_are_not_used_again_after_closing
+            a_lease_outlives_its_process
+            a_crash_at_every_write_leaves_whole_writes
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! durable_case_list {
+    ([] $($name:ident)*) => {
+        /// Every case for stores that outlive their process.
+        pub const DURABLE_CASES: &[DurableCase] =
+            &[$(DurableCase { name: stringify!($name), run: |home| $crate::cases::durability::$name(home) },)*];
+    };
+}
+
+for_each_durable_case! { durable_case_list [] }
+
 /// Makes a test of each case.
 #[doc(hidden)]
 #[macro_export]
@@ -164,12 +244,45 @@ macro_rules! case_tests {
     };
 }
 
-/// Makes a test of each case of the suite, in a module by topic. The argument is a function or closure from
-/// `Arc<TestClock>` to `Arc<dyn Store>`, which makes a fresh store.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! durable_case_tests {
+    ([$home:expr] $($name:ident)*) => {
+        mod durability {
+            use super::*;
+            $(#[test]
+            fn $name() {
+                let home: $crate::Home<'_> = &$home;
+                $crate::cases::durability::$name(home);
+            })*
+        }
+    };
+}
+
+/// Makes a test of each case of the suite, in a module by topic.
+///
+/// - The first argument is a function or closure from `Arc<TestClock>` to `Arc<dyn Store>`, which makes a fresh store.
+/// - `durable: home` is for stores that outlive their process: `home()` makes a place for a store, and gives an
+///   [`Opener`](crate::Opener), with which the cases of the topic `durability` open the store there as often as they like.
+/// - `old: [name: open, ..]` is for stores that have had earlier versions: `open` (from `Arc<TestClock>` to
+///   `Arc<dyn Store>`) opens a copy of what an old build kept of [`sample::write`](crate::sample::write), and
+///   the topic `migrations` runs [`sample::check`](crate::sample::check) on it.
 #[macro_export]
 macro_rules! conformance {
-    ($make:expr) => {
+    ($make:expr $(,)?) => {
         $crate::for_each_case! { case_tests [$make] }
+    };
+    ($make:expr, durable: $home:expr $(, old: [$($version:ident: $open:expr),* $(,)?])? $(,)?) => {
+        $crate::for_each_case! { case_tests [$make] }
+        $crate::for_each_durable_case! { durable_case_tests [$home] }
+        $(mod migrations {
+            use super::*;
+            $(#[test]
+            fn $version() {
+                let clock = ::std::sync::Arc::new($crate::TestClock::new());
+                $crate::sample::check(($open)(::std::sync::Arc::clone(&clock)), clock);
+            })*
+        })?
     };
 }
 
@@ -178,5 +291,13 @@ pub fn run_all(make: Factory<'_>) {
     for case in CASES {
         println!("{}: {}", case.topic, case.name);
         (case.run)(make);
+    }
+}
+
+/// Runs every case for stores that outlive their process, each in places of its own.
+pub fn run_all_durable(home: Home<'_>) {
+    for case in DURABLE_CASES {
+        println!("durability: {}", case.name);
+        (case.run)(home);
     }
 }

@@ -153,8 +153,8 @@ impl Data {
         let run_at = match (writer.held, mail) {
             (true, _) => None,
             (false, true) => Some(writer.now),
-            // What waits for children has no time of its own; what is ready is due at once.
-            (false, false) => due_at.or((branch.pending == 0).then_some(writer.now)),
+            // What waits for children or for an event has no time of its own; what is ready is due at once.
+            (false, false) => due_at.or((branch.pending == 0 && branch.awaits.is_none()).then_some(writer.now)),
         };
         let lane = self.index.lane(run.definition, placement);
         let to = Slot { lane, priority: placement.priority, run_at, lease: None };

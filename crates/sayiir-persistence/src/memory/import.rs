@@ -25,7 +25,7 @@ impl Data {
         if let Some(refusal) = self.import_refusal(&import) {
             return refusal;
         }
-        let Import { instance_id, definition, input, results, state, first_node, placement } = import;
+        let Import { instance_id, definition, input, results, state, first_node, placement, expected: _ } = import;
         let hash = definition.hash;
         let new = StartRun {
             instance_id: Arc::clone(&instance_id),
@@ -54,7 +54,8 @@ impl Data {
     }
 
     fn import_refusal(&self, import: &Import) -> Option<ImportOutcome> {
-        let life = self.instances.get(&import.instance_id)?.life.as_ref()?;
+        let known = self.instances.get(&import.instance_id).and_then(|instance| instance.life.as_ref());
+        let Some(life) = known else { return import.expected.map(|_| ImportOutcome::Moved { revision: 0 }) };
         if life.definition.hash != import.definition.hash {
             return Some(ImportOutcome::DefinitionMismatch { found: life.definition.hash });
         }
@@ -67,7 +68,11 @@ impl Data {
         if branches.values().any(|branch| held(branch)) {
             return Some(ImportOutcome::Leased);
         }
-        let root = branches.get(&BranchId::root()).filter(|root| root.head.phase == Phase::Joining)?;
+        let root = branches.get(&BranchId::root())?;
+        if import.expected.is_some_and(|expected| expected != (life.run, root.revision)) {
+            return Some(ImportOutcome::Moved { revision: root.revision });
+        }
+        let root = Some(root).filter(|root| root.head.phase == Phase::Joining)?;
         matches!(import.state, ImportState::Running { .. }).then(|| ImportOutcome::Forked { node: Arc::clone(&root.head.node) })
     }
 

@@ -198,7 +198,8 @@ impl Write<'_> {
         let run_at = match (self.transition.held || self.row.pending > 0, mail) {
             (true, _) => None,
             (false, true) => Some(tx.now),
-            (false, false) => Some(due_at.unwrap_or(tx.now)),
+            // What waits for an event has no time of its own; what is ready is due at once.
+            (false, false) => due_at.or(awaits.is_none().then_some(tx.now)),
         };
         let (lane, priority, pending) = (lanes::beside(tx, self.row.lane, placement)?, placement.priority, self.row.pending);
         Place { run_at, due_at, awaits, pending, lane, priority, ..self.at_rest(head) }.update(tx)

@@ -25,6 +25,8 @@ pub(crate) fn import(tx: &mut Tx, import: &Import) -> Outcome<ImportOutcome> {
             return Ok(refusal);
         }
         instance.run
+    } else if import.expected.is_some() {
+        return Ok(ImportOutcome::Moved { revision: 0 });
     } else {
         start::begin(tx, known.as_ref(), &as_start(import), None)?
     };
@@ -36,7 +38,7 @@ pub(crate) fn import(tx: &mut Tx, import: &Import) -> Outcome<ImportOutcome> {
 }
 
 fn as_start(import: &Import) -> StartRun {
-    let Import { instance_id, definition, input, results: _, state: _, first_node, placement } = import.clone();
+    let Import { instance_id, definition, input, results: _, state: _, first_node, placement, expected: _ } = import.clone();
     let policy = ConflictPolicy::UseExisting;
     StartRun { instance_id, definition, policy, input, first_node, placement, nonce: 0, lease: None }
 }
@@ -54,12 +56,17 @@ fn refusal(tx: &Tx, instance: &InstanceRow, import: &Import) -> Outcome<Option<I
     if held.is_some() {
         return Ok(Some(ImportOutcome::Leased));
     }
-    let root = BranchRow::find(&tx.conn, instance.run, &BranchId::root())?.filter(|root| root.head.phase == Phase::Joining);
+    let root = BranchRow::find(&tx.conn, instance.run, &BranchId::root())?;
+    let revision = root.as_ref().map_or(0, |root| root.revision);
+    if import.expected.is_some_and(|expected| expected != (instance.run, revision)) {
+        return Ok(Some(ImportOutcome::Moved { revision }));
+    }
+    let root = root.filter(|root| root.head.phase == Phase::Joining);
     Ok(root.filter(|_| matches!(import.state, ImportState::Running { .. })).map(|root| ImportOutcome::Forked { node: root.head.node }))
 }
 
 fn put(tx: &mut Tx, run: RunNumber, import: &Import) -> Outcome<()> {
-    let Import { instance_id: _, definition, input: _, results, state, first_node: _, placement } = import;
+    let Import { instance_id: _, definition, input: _, results, state, first_node: _, placement, expected: _ } = import;
     let root = BranchId::root();
     let old = BranchRow::find(&tx.conn, run, &root)?.ok_or_else(|| Fault::corrupt(format!("run {run} has no root branch")))?;
     let at = heads::control_time(tx, run)?.max(tx.now);

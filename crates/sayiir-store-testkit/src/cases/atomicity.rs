@@ -8,6 +8,7 @@ use sayiir_core::transition::Transition;
 use sayiir_core::workflow::WorkflowStatus;
 use sayiir_persistence::{BranchView, CommitOutcome, Refusal, Store, StoreError};
 
+use super::refusals::every_kind;
 use super::{HOUR, MINUTE};
 use crate::bench::{advance, children, end, fail, finish, fork, park, receive};
 use crate::{Bench, Factory, Fault, FaultStore, TTL, wait};
@@ -102,6 +103,37 @@ pub fn every_kind_of_write_is_found_accepted(make: Factory<'_>) {
     again(end(&child, "c"));
     let parent = wait(bench.store.load(lease, parent.run, vec![])).unwrap();
     assert_eq!((parent.len(), parent[0].pending), (1, 0), "the readied parent is found by a load");
+}
+
+pub fn every_kind_of_write_leaves_its_row(make: Factory<'_>) {
+    let kinds = {
+        let bench = Bench::new(make);
+        bench.send("i", "go", "p");
+        every_kind(&bench.start_held("i", bench.lease())).len()
+    };
+    for kind in 0..kinds {
+        let bench = Bench::new(make);
+        let lease = bench.lease();
+        let view = bench.start_held("i", lease);
+        bench.send("i", "go", "p");
+        bench.tick(MINUTE);
+        let view = bench.reload(lease, &view);
+        let write = every_kind(&view).swap_remove(kind);
+        bench.ok(lease, write.clone());
+        let rows = bench.journal(view.run);
+        let Some(entry) = write.entry else {
+            assert_eq!(rows.len(), 1, "a branch handed back leaves none");
+            continue;
+        };
+        let row = rows.last().unwrap();
+        assert_eq!(rows.len(), 2);
+        assert_eq!(
+            (row.run, &row.branch, row.revision, row.lease, row.at),
+            (view.run, &view.branch, view.revision + 1, Some(lease), view.now)
+        );
+        assert_eq!((row.kind, &row.node, row.attempt, &row.error), (entry.kind, &entry.node, entry.attempt, &entry.error));
+        assert_eq!(row.output.as_ref(), entry.output.handed_on(), "{:?}", entry.kind);
+    }
 }
 
 /// One worker's life: claims what is due and carries each instance through three steps and a wait.

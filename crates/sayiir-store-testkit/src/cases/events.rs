@@ -1,10 +1,10 @@
 //! Events: none is lost, none is used twice, and nobody sleeps through one.
 
-use sayiir_core::transition::Wake;
+use sayiir_core::transition::{Next, Transition, Wake};
 use sayiir_core::workflow::WorkflowStatus;
 use sayiir_persistence::{ControlAction, Refusal, SendOutcome};
 
-use super::{HOUR, MINUTE};
+use super::{HOUR, MINUTE, SECOND};
 use crate::bench::{advance, finish, fork, hand_back, park, receive, time_out};
 use crate::{Bench, Factory, TTL, wait};
 
@@ -171,6 +171,54 @@ pub fn an_event_can_be_taken_out(make: Factory<'_>) {
     let take = || wait(bench.store.take_event("i", "go")).unwrap();
     assert_eq!((take().as_deref(), take().as_deref(), take()), (Some(&b"1"[..]), Some(&b"2"[..]), None));
     assert_eq!(bench.send("i", "go", "3"), 3, "numbers are not used again");
+}
+
+pub fn an_event_is_stamped_when_it_arrives(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let lease = bench.lease();
+    bench.ok(lease, park(&bench.start_held("i", lease), "w", "go", Some(MINUTE)));
+    bench.tick(SECOND);
+    bench.send("i", "go", "p");
+    let sent = bench.record("i").now;
+    // The worker comes late: the event was in time all the same, and the engine can see it.
+    bench.tick(HOUR);
+    let view = bench.claim_one(lease);
+    assert_eq!((view.events[0].at, view.due_at, view.crashes), (sent, Some(sent + MINUTE.saturating_sub(SECOND)), 0));
+    assert!(view.now > view.due_at.unwrap() && view.events[0].at < view.due_at.unwrap());
+    bench.ok(lease, receive(&view, "go", "p", "b"));
+    assert_eq!(bench.reload(lease, &view).due_at, None);
+}
+
+pub fn parking_again_can_keep_the_first_deadline(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let lease = bench.lease();
+    bench.ok(lease, park(&bench.start_held("i", lease), "w", "go", Some(HOUR)));
+    bench.send("i", "go", "p");
+    let woken = bench.claim_one(lease);
+    assert!(wait(bench.store.take_event("i", "go")).unwrap().is_some());
+    bench.tick(MINUTE);
+    let again = park(&woken, "w", "go", None);
+    let Next::Await { head, signal, wake: _, placement } = again.next.clone() else { panic!("a wait is expected") };
+    let next = Next::Await { head, signal, wake: Some(Wake::AsStored), placement };
+    bench.ok(lease, Transition { next, ..again });
+    let root = bench.record("i").branches.remove(0);
+    assert_eq!((root.due_at, root.run_at), (woken.due_at, woken.due_at));
+}
+
+pub fn a_waiter_without_a_time_is_never_due_by_itself(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let lease = bench.lease();
+    bench.ok(lease, park(&bench.start_held("i", lease), "w", "go", None));
+    bench.send("i", "go", "p");
+    let woken = bench.claim_one(lease);
+    assert!(wait(bench.store.take_event("i", "go")).unwrap().is_some());
+    bench.ok(lease, hand_back(&woken, Wake::AsStored));
+    bench.tick(HOUR);
+    assert_eq!((bench.claim(lease), wait(bench.store.next_due(bench.scope())).unwrap()), (vec![], None));
+    bench.send("i", "other", "p");
+    assert_eq!(bench.claim(lease), [], "an event of another name wakes nobody");
+    bench.send("i", "go", "p");
+    assert_eq!(bench.claim(lease).len(), 1);
 }
 
 pub fn concurrent_senders_lose_nothing(make: Factory<'_>) {

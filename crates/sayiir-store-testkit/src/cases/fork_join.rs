@@ -23,6 +23,8 @@ pub fn a_fork_makes_its_children(make: Factory<'_>) {
     assert_eq!((root.pending, root.lease, root.run_at, root.head.phase), (3, None, None, Phase::Joining));
     let ids: Vec<_> = record.branches[1..].iter().map(|child| (child.branch.clone(), child.revision)).collect();
     assert_eq!(ids, children(&parent, 3).into_iter().map(|id| (id, 1)).collect::<Vec<_>>());
+    let nodes: Vec<_> = record.branches[1..].iter().map(|child| &*child.head.node).collect();
+    assert_eq!(nodes, ["f/child0", "f/child1", "f/child2"]);
     let kept = held(&bench, lease, &parent);
     assert_eq!(kept.iter().map(|view| view.branch.clone()).collect::<Vec<_>>(), children(&parent, 2));
     assert_eq!(&kept[0].input[..], b"input");

@@ -3,13 +3,19 @@
 pub mod atomicity;
 pub mod claims;
 pub mod control;
+pub mod durability;
 pub mod events;
 pub mod fencing;
 pub mod fork_join;
+pub mod imports;
+pub mod leases;
 pub mod lifecycle;
 pub mod limits;
 pub mod queries;
+pub mod refusals;
+pub mod requests;
 pub mod timers;
+pub mod wakeups;
 
 use std::time::Duration;
 

@@ -11,10 +11,11 @@ use sayiir_core::snapshot::{ExecutionPosition, WorkflowSnapshot};
 use sayiir_core::transition::{Entry, Output, Transition};
 use sayiir_core::workflow::WorkflowStatus;
 use sayiir_persistence::{
-    BackendError, ControlAction, Definition, Import, ImportOutcome, ImportState, InstanceFilter, RunState, SignalStore, SnapshotStore,
-    StoreError,
+    BackendError, ControlAction, Definition, Import, ImportOutcome, ImportState, InstanceFilter, RunState, SendOutcome, SignalStore,
+    SnapshotStore, StoreError,
 };
 
+use super::imports::{at, import};
 use super::{HOUR, MINUTE, SECOND};
 use crate::bench::{advance, delay, end, fail, finish, fork, park, retry};
 use crate::{Bench, Factory, wait};
@@ -81,8 +82,8 @@ pub fn values_are_found_through_references(make: Factory<'_>) {
     bench.ok(lease, Transition { entry: step.entry.clone().map(|entry| Entry { output, ..entry }), ..step });
     let same = JournalRef { branch: view.branch.clone(), revision: 3 };
     let read = |rows: Vec<JournalRef>| wait(bench.store.read_values(view.run, rows));
-    let values = read(vec![same, JournalRef::instance_input(), wrapped]).unwrap();
-    assert_eq!(values, ["handed on", "input", "handed on"]);
+    let values = read(vec![JournalRef::instance_input(), same, wrapped]).unwrap();
+    assert_eq!(values, ["input", "handed on", "handed on"], "in the order in which they were asked for");
     let lost = read(vec![JournalRef { branch: view.branch.clone(), revision: 99 }]);
     assert!(matches!(lost, Err(StoreError::Corrupt { reason, .. }) if reason.contains("\"i\"")));
     let row = &bench.journal(view.run)[1];
@@ -157,22 +158,66 @@ pub fn an_instance_is_deleted_with_all_it_has(make: Factory<'_>) {
     assert_eq!(wait(bench.store.list(InstanceFilter::default())).unwrap(), []);
 }
 
-fn import(id: &str, results: &[(&str, &str)], state: ImportState) -> Import {
-    let results = results.iter().map(|(node, output)| (Arc::from(*node), Bytes::from((*output).to_owned()))).collect();
-    let hash = sayiir_core::DefinitionHash::from("workflow");
-    Import {
-        instance_id: Arc::from(id),
-        definition: Definition { hash, name: Arc::from(""), version: Arc::from("") },
-        input: Bytes::from_static(b"input"),
-        results,
-        state,
-        first_node: Arc::from("first"),
-        placement: sayiir_core::branch::Placement::default(),
+pub fn nothing_is_left_of_what_was_deleted(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    bench.send("mail only", "go", "p");
+    assert!(!wait(bench.store.delete("mail only")).unwrap(), "an id that has events only is unknown");
+    assert_eq!(wait(bench.store.take_event("mail only", "go")).unwrap(), None, "its events are removed all the same");
+    bench.start("i");
+    bench.send_keyed("i", "go", "p", Some("k"));
+    for kind in [SignalKind::Cancel, SignalKind::Pause] {
+        wait(bench.store.request_control("i", kind, SignalRequest::default())).unwrap();
     }
+    assert!(wait(bench.store.delete("i")).unwrap());
+    for kind in [SignalKind::Cancel, SignalKind::Pause] {
+        assert_eq!(wait(bench.store.requested_control("i", kind)).unwrap(), None);
+    }
+    bench.start("i");
+    let view = bench.claim_one(bench.lease());
+    assert_eq!((view.requested, view.events.len()), (None, 0));
+    assert!(matches!(bench.send_keyed("i", "go", "p", Some("k")), SendOutcome::Stored(_)), "keys are forgotten");
 }
 
-fn at(node: &str) -> ImportState {
-    ImportState::Running { node: Arc::from(node), phase: Phase::At, awaits: None, due_at: None, paused: None }
+pub fn rows_of_one_moment_keep_causes_before_effects(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let lease = bench.lease();
+    let root = bench.start_held("i", lease);
+    bench.ok(lease, fork(&root, "f", 2, 2));
+    let mut ready = None;
+    // The second child ends first: its row may not come before the fork's, nor behind the join's.
+    for child in wait(bench.store.load(lease, root.run, vec![])).unwrap().iter().rev() {
+        ready = bench.ok(lease, end(child, "x"));
+    }
+    let ready = ready.unwrap();
+    bench.ok(lease, advance(&ready, "joined", "after"));
+    bench.ok(lease, finish(&bench.reload(lease, &ready), "out"));
+    let rows = bench.journal(root.run);
+    let nodes: Vec<_> = rows.iter().map(|row| &*row.node).collect();
+    assert_eq!((&nodes[..2], &nodes[4..]), (&["first", "f"][..], &["f", "after"][..]), "{nodes:?}");
+    for limit in [1, 2, 3] {
+        let (mut paged, mut after) = (Vec::new(), None);
+        while let Some(last) = {
+            let page = wait(bench.store.journal(root.run, after.clone(), limit)).unwrap();
+            paged.extend(page.iter().cloned());
+            page.last().cloned()
+        } {
+            after = Some((last.at, JournalRef { branch: last.branch, revision: last.revision }));
+        }
+        assert_eq!(paged, rows, "in pages of {limit}");
+    }
+    assert_eq!(wait(bench.store.journal(sayiir_core::branch::RunNumber(1 << 40), None, 10)).unwrap(), []);
+}
+
+pub fn an_output_may_be_another_rows_value(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let lease = bench.lease();
+    let view = bench.start_held("i", lease);
+    bench.ok(lease, advance(&view, "value", "b"));
+    let view = bench.reload(lease, &view);
+    let last = finish(&view, "");
+    let output = Output::SameAs(JournalRef { branch: view.branch.clone(), revision: 2 });
+    bench.ok(lease, Transition { entry: last.entry.clone().map(|entry| Entry { output, ..entry }), ..last });
+    assert_eq!(bench.record("i").output.as_deref(), Some(&b"value"[..]));
 }
 
 pub fn a_snapshot_is_imported(make: Factory<'_>) {

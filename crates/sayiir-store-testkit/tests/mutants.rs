@@ -1,0 +1,506 @@
+//! The suite finds broken stores: each rule that a store may miss is missed by one here, and at least one case says so.
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, clippy::too_many_lines, reason = "a test, and a table of mistakes")]
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use sayiir_core::branch::{BranchId, JournalRef, LeaseId, Placement, RunNumber};
+use sayiir_core::control::{SignalKind, SignalRequest};
+use sayiir_core::journal::JournalRow;
+use sayiir_core::time::Timestamp;
+use sayiir_core::transition::{EventGuard, Next, Transition};
+use sayiir_core::workflow::ConflictPolicy;
+use sayiir_persistence::{
+    BranchView, ClaimRequest, ClaimScope, CommitOutcome, ControlAction, ControlCommand, ControlOutcome, Import, ImportOutcome,
+    InMemoryBackend, InstanceFilter, InstanceRecord, InstanceSummary, Limits, NewEvent, Process, Refusal, SendOutcome, StartOutcome,
+    StartRun, Store, StoreFuture, Wakeups, forward_store,
+};
+use sayiir_store_testkit::{CASES, Case, TestClock};
+
+macro_rules! bugs {
+    ($($bug:ident,)*) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        enum Bug { $($bug,)* }
+
+        const BUGS: &[Bug] = &[$(Bug::$bug,)*];
+    };
+}
+
+bugs! {
+    // Commits.
+    NoMailGuard, AnyRevision, AnyRun, AnyLease, EventUnguarded, EventUsedFirst, NoIdempotence, IdempotenceForAll, LeaseLostAsMoved,
+    EndedAsLeaseLost, ReplacedAsEnded, MovedAsLeaseLost, BatchOneByOne, BatchReversed, ParentForgotten, PlacementForgotten, NothingKept,
+    AllKept, ChildrenReversed, OneChildLost, HeldIgnored, WakesAtOnce, DueForgotten, RowForgotten, ErrorForgotten, WrappedForgotten,
+    // Claims and leases.
+    ClaimKeepsRevision, LimitIgnored, TagsIgnored, PrioritiesIgnored, AgeingIgnored, CrashesForgotten, LeaseTooLong, InstanceScopeTooWide,
+    RenewalMoves, RenewalTellsAll, RenewalForgotten, NextDueLate, NextDueEarly, LoadForAll, LoadNothing, ExpiryIgnored, SessionsForgotten,
+    SessionsOfAll, LeaseUsedAgain,
+    // Events.
+    SecondEventFirst, KeysOfAllInstances, KeysIgnored, DuplicatesStored, EventsForTheFinished, EventNameIgnored, EventsNotTaken,
+    // Control.
+    PauseTwice, PauseIgnored, UnpauseIgnored, CancelIgnored, RequestIgnored, RequestApplied, RequestKept, RequestOfOtherKind,
+    ReasonForgotten, UnknownFinished,
+    // The lifecycle.
+    NonceIgnored, PolicyFirst, TerminateIsFail, TerminateKeepsEvents, TerminateIsDelete, RootNotLeased, UseExistingForgetsOutput,
+    // Queries.
+    ListIgnoresAfter, ListIgnoresLimit, ListIgnoresStates, ListIgnoresWorkflow, ListReversed, JournalReversed, JournalUnlimited,
+    JournalSkips, ValuesReversed, OutputsReversed, DeleteAlwaysTrue, DeleteIgnored, InputForgotten, ImportUnfenced,
+    ImportUndoesForks, ImportIgnoresLeases,
+    // The rest.
+    Silent, LimitsTooSmall,
+}
+
+struct Mutant {
+    inner: InMemoryBackend,
+    bug: Bug,
+    silent: Wakeups,
+    keys: Mutex<BTreeSet<Arc<str>>>,
+    numbers: AtomicU64,
+}
+
+impl Mutant {
+    fn new(clock: Arc<TestClock>, bug: Bug) -> Self {
+        let inner = InMemoryBackend::with_clock(clock);
+        Self { inner, bug, silent: Wakeups::new(), keys: Mutex::default(), numbers: AtomicU64::new(1 << 40) }
+    }
+
+    fn has(&self, bug: Bug) -> bool {
+        self.bug == bug
+    }
+
+    async fn record(&self, id: &str) -> Option<InstanceRecord> {
+        self.inner.instance(id).await.unwrap()
+    }
+
+    /// What the store makes of a transition that it misreads.
+    async fn misread(&self, lease: LeaseId, mut t: Transition) -> (LeaseId, Transition) {
+        let record = self.record(&t.instance_id).await;
+        let stored = record.iter().flat_map(|record| &record.branches).find(|branch| branch.branch == t.branch);
+        let mut writer = lease;
+        match self.bug {
+            Bug::AnyRevision => t.revision = stored.map_or(t.revision, |branch| branch.revision),
+            Bug::AnyRun => t.run = record.as_ref().map_or(t.run, |record| record.summary.run),
+            Bug::AnyLease => writer = stored.and_then(|branch| branch.lease).unwrap_or(lease),
+            Bug::NoMailGuard => {
+                let views = self.inner.load(lease, t.run, vec![t.branch.clone()]).await.unwrap();
+                if let (EventGuard::NoneSince { mail }, Some(view)) = (&mut t.guard, views.first()) {
+                    *mail = view.mail;
+                }
+            }
+            Bug::EventUnguarded => {
+                if let EventGuard::Use { name, seq } = &t.guard
+                    && self.inner.read_event(&t.instance_id, name, *seq).await.unwrap().is_none()
+                {
+                    t.guard = EventGuard::None;
+                }
+            }
+            Bug::EventUsedFirst => {
+                if let EventGuard::Use { name, .. } = &t.guard {
+                    self.inner.take_event(&t.instance_id, name).await.unwrap();
+                    t.guard = EventGuard::None;
+                }
+            }
+            Bug::HeldIgnored => t.held = false,
+            Bug::ErrorForgotten => t.entry.iter_mut().for_each(|entry| entry.error = None),
+            Bug::WrappedForgotten => t.entry.iter_mut().for_each(|entry| {
+                if let sayiir_core::transition::Output::Wrapped { own, handed_on: _ } = &entry.output {
+                    entry.output = sayiir_core::transition::Output::Value(own.clone());
+                }
+            }),
+            Bug::RowForgotten => {
+                if let Next::Release { .. } = t.next {
+                    t.entry = None;
+                }
+            }
+            _ => {}
+        }
+        match &mut t.next {
+            Next::Release { placement, wake, .. } => match self.bug {
+                Bug::PlacementForgotten => *placement = Placement::default(),
+                Bug::WakesAtOnce => *wake = sayiir_core::transition::Wake::Now,
+                _ => {}
+            },
+            Next::Await { wake, .. } if self.has(Bug::DueForgotten) => *wake = None,
+            Next::Fork { children, keep, .. } => match self.bug {
+                Bug::NothingKept => *keep = 0,
+                Bug::AllKept => *keep = children.len(),
+                Bug::ChildrenReversed => children.reverse(),
+                Bug::OneChildLost if children.len() > 1 => {
+                    children.pop();
+                    *keep = (*keep).min(children.len());
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+        (writer, t)
+    }
+
+    async fn misanswer(&self, t: &Transition, answer: CommitOutcome) -> CommitOutcome {
+        match (self.bug, answer) {
+            (Bug::MovedAsLeaseLost, CommitOutcome::Refused(Refusal::Moved))
+            | (Bug::EndedAsLeaseLost, CommitOutcome::Refused(Refusal::Ended)) => CommitOutcome::Refused(Refusal::LeaseLost),
+            (Bug::NoIdempotence, CommitOutcome::AlreadyAccepted) | (Bug::LeaseLostAsMoved, CommitOutcome::Refused(Refusal::LeaseLost)) => {
+                CommitOutcome::Refused(Refusal::Moved)
+            }
+            (Bug::ReplacedAsEnded, CommitOutcome::Refused(Refusal::Replaced)) => CommitOutcome::Refused(Refusal::Ended),
+            (Bug::ParentForgotten, CommitOutcome::Accepted { at, readied_parent: _ }) => {
+                CommitOutcome::Accepted { at, readied_parent: None }
+            }
+            (Bug::IdempotenceForAll, CommitOutcome::Refused(why)) => {
+                let rows = self.inner.journal(t.run, None, usize::MAX).await.unwrap();
+                let written = rows.iter().any(|row| row.branch == t.branch && row.revision == t.revision + 1);
+                if written { CommitOutcome::AlreadyAccepted } else { CommitOutcome::Refused(why) }
+            }
+            (_, answer) => answer,
+        }
+    }
+}
+
+impl Store for Mutant {
+    forward_store!(|me| me.inner,
+        except limits, wakeups, open_session, sessions, expire_leases, start, commit, claim, next_due, load, renew, read_values,
+        read_branch_outputs, put_event, take_event, control, request_control, requested_control, clear_control, instance, journal, list,
+        delete, import);
+
+    fn limits(&self) -> Limits {
+        let limits = self.inner.limits();
+        if self.has(Bug::LimitsTooSmall) { Limits { payload_bytes: 10, ..limits } } else { limits }
+    }
+
+    fn wakeups(&self) -> &Wakeups {
+        if self.has(Bug::Silent) { &self.silent } else { self.inner.wakeups() }
+    }
+
+    fn open_session(&self, process: Process) -> StoreFuture<'_, LeaseId> {
+        Box::pin(async move {
+            let lease = self.inner.open_session(process).await?;
+            Ok(if self.has(Bug::LeaseUsedAgain) { LeaseId(1) } else { lease })
+        })
+    }
+
+    fn sessions(&self, host: &str) -> StoreFuture<'_, Vec<(LeaseId, Process)>> {
+        match self.bug {
+            Bug::SessionsForgotten => self.inner.sessions("nowhere"),
+            Bug::SessionsOfAll => self.inner.sessions("here"),
+            _ => self.inner.sessions(host),
+        }
+    }
+
+    fn expire_leases(&self, lease: LeaseId) -> StoreFuture<'_, u64> {
+        self.inner.expire_leases(if self.has(Bug::ExpiryIgnored) { LeaseId(0) } else { lease })
+    }
+
+    fn start(&self, mut request: StartRun) -> StoreFuture<'_, StartOutcome> {
+        Box::pin(async move {
+            let terminates = request.policy == ConflictPolicy::TerminateExisting;
+            let mut buffered = None;
+            match self.bug {
+                Bug::NonceIgnored => request.nonce = self.numbers.fetch_add(1, Ordering::SeqCst).into(),
+                Bug::PolicyFirst if request.policy == ConflictPolicy::Fail && self.record(&request.instance_id).await.is_some() => {
+                    return Ok(StartOutcome::AlreadyExists);
+                }
+                Bug::TerminateIsFail if terminates => request.policy = ConflictPolicy::Fail,
+                Bug::TerminateIsDelete if terminates => {
+                    self.inner.delete(&request.instance_id).await?;
+                }
+                Bug::TerminateKeepsEvents if terminates => buffered = self.inner.take_event(&request.instance_id, "go").await?,
+                Bug::RootNotLeased => request.lease = None,
+                _ => {}
+            }
+            let id = Arc::clone(&request.instance_id);
+            let outcome = self.inner.start(request).await?;
+            if let Some(payload) = buffered {
+                self.inner.put_event(NewEvent { instance_id: id, name: Arc::from("go"), payload, key: None }).await?;
+            }
+            Ok(match outcome {
+                StartOutcome::Existing { status, .. } if self.has(Bug::UseExistingForgetsOutput) => {
+                    StartOutcome::Existing { status, output: None }
+                }
+                other => other,
+            })
+        })
+    }
+
+    fn commit(&self, lease: LeaseId, transitions: Vec<Transition>) -> StoreFuture<'_, Vec<CommitOutcome>> {
+        Box::pin(async move {
+            if self.has(Bug::BatchReversed) {
+                let mut outcomes = self.inner.commit(lease, transitions.into_iter().rev().collect()).await?;
+                outcomes.reverse();
+                return Ok(outcomes);
+            }
+            if self.has(Bug::BatchOneByOne) {
+                let mut outcomes = Vec::new();
+                for each in transitions {
+                    outcomes.extend(self.inner.commit(lease, vec![each]).await?);
+                }
+                return Ok(outcomes);
+            }
+            let (mut misread, mut writer) = (Vec::new(), lease);
+            for each in transitions.clone() {
+                let (lease, each) = self.misread(lease, each).await;
+                writer = lease;
+                misread.push(each);
+            }
+            let mut answers = Vec::new();
+            for (each, answer) in transitions.iter().zip(self.inner.commit(writer, misread).await?) {
+                answers.push(self.misanswer(each, answer).await);
+            }
+            Ok(answers)
+        })
+    }
+
+    fn claim(&self, mut request: ClaimRequest) -> StoreFuture<'_, Vec<BranchView>> {
+        match (self.bug, &mut request.scope) {
+            (Bug::LimitIgnored, _) => request.limit = 1000,
+            (Bug::LeaseTooLong, _) => request.ttl *= 2,
+            (Bug::TagsIgnored, ClaimScope::Definitions { tags, .. }) => *tags = Arc::from([]),
+            (Bug::PrioritiesIgnored, ClaimScope::Definitions { ageing, .. }) => *ageing = Duration::ZERO,
+            (Bug::AgeingIgnored, ClaimScope::Definitions { ageing, .. }) => *ageing = Duration::from_hours(1000),
+            (Bug::InstanceScopeTooWide, ClaimScope::Instance(_)) => {
+                let hashes = Arc::from([sayiir_core::DefinitionHash::from("workflow")]);
+                request.scope = ClaimScope::Definitions { hashes, tags: Arc::from([]), ageing: Duration::from_mins(5) };
+            }
+            _ => {}
+        }
+        Box::pin(async move {
+            let mut views = self.inner.claim(request).await?;
+            for view in &mut views {
+                match self.bug {
+                    Bug::ClaimKeepsRevision => view.revision -= 1,
+                    Bug::CrashesForgotten => view.crashes = 0,
+                    _ => {}
+                }
+            }
+            Ok(views)
+        })
+    }
+
+    fn next_due(&self, scope: ClaimScope) -> StoreFuture<'_, Option<Duration>> {
+        Box::pin(async move {
+            let next = self.inner.next_due(scope).await?;
+            Ok(match self.bug {
+                Bug::NextDueLate => next.map(|next| next + Duration::from_secs(1)),
+                Bug::NextDueEarly => next.map(|_| Duration::ZERO),
+                _ => next,
+            })
+        })
+    }
+
+    fn load(&self, lease: LeaseId, run: RunNumber, branches: Vec<BranchId>) -> StoreFuture<'_, Vec<BranchView>> {
+        Box::pin(async move {
+            match self.bug {
+                Bug::LoadNothing if branches.is_empty() => return Ok(Vec::new()),
+                Bug::LoadForAll => {
+                    let mut views = Vec::new();
+                    for lease in (1..20).map(LeaseId) {
+                        views.extend(self.inner.load(lease, run, branches.clone()).await?);
+                    }
+                    return Ok(views);
+                }
+                _ => {}
+            }
+            self.inner.load(lease, run, branches).await
+        })
+    }
+
+    fn renew(&self, lease: LeaseId, ttl: Duration, branches: Vec<(RunNumber, BranchId)>) -> StoreFuture<'_, Vec<Option<u64>>> {
+        let ttl = if self.has(Bug::RenewalForgotten) { Duration::ZERO } else { ttl };
+        Box::pin(async move {
+            let mut answers = self.inner.renew(lease, ttl, branches).await?;
+            for answer in &mut answers {
+                match self.bug {
+                    Bug::RenewalMoves => *answer = answer.map(|revision| revision + 1),
+                    Bug::RenewalTellsAll => *answer = Some(answer.unwrap_or(1)),
+                    _ => {}
+                }
+            }
+            Ok(answers)
+        })
+    }
+
+    fn read_values(&self, run: RunNumber, mut rows: Vec<JournalRef>) -> StoreFuture<'_, Vec<Bytes>> {
+        if self.has(Bug::ValuesReversed) {
+            rows.reverse();
+        }
+        self.inner.read_values(run, rows)
+    }
+
+    fn read_branch_outputs(&self, run: RunNumber, mut branches: Vec<BranchId>) -> StoreFuture<'_, Vec<Bytes>> {
+        if self.has(Bug::OutputsReversed) {
+            branches.reverse();
+        }
+        self.inner.read_branch_outputs(run, branches)
+    }
+
+    fn put_event(&self, mut event: NewEvent) -> StoreFuture<'_, SendOutcome> {
+        if let Some(key) = event.key.clone() {
+            let seen = !self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+            if seen && self.has(Bug::KeysOfAllInstances) {
+                return Box::pin(async { Ok(SendOutcome::Duplicate) });
+            }
+        }
+        match self.bug {
+            Bug::KeysIgnored => event.key = None,
+            Bug::EventNameIgnored => event.name = Arc::from("go"),
+            _ => {}
+        }
+        Box::pin(async move {
+            let again = event.clone();
+            Ok(match self.inner.put_event(event).await? {
+                SendOutcome::Finished(_) if self.has(Bug::EventsForTheFinished) => SendOutcome::Stored(1),
+                SendOutcome::Duplicate if self.has(Bug::DuplicatesStored) => {
+                    self.inner.put_event(NewEvent { key: None, ..again }).await?;
+                    SendOutcome::Duplicate
+                }
+                other => other,
+            })
+        })
+    }
+
+    fn take_event(&self, instance_id: &str, name: &str) -> StoreFuture<'_, Option<Bytes>> {
+        let (id, name) = (instance_id.to_owned(), name.to_owned());
+        Box::pin(async move {
+            match self.bug {
+                Bug::SecondEventFirst => drop(self.inner.take_event(&id, &name).await?),
+                Bug::EventsNotTaken => return self.inner.read_event(&id, &name, 1).await,
+                _ => {}
+            }
+            self.inner.take_event(&id, &name).await
+        })
+    }
+
+    fn control(&self, mut command: ControlCommand) -> StoreFuture<'_, ControlOutcome> {
+        if self.has(Bug::ReasonForgotten) {
+            command.request = SignalRequest::default();
+        }
+        let ignored = match command.action {
+            ControlAction::Pause => Bug::PauseIgnored,
+            ControlAction::Unpause => Bug::UnpauseIgnored,
+            ControlAction::Cancel => Bug::CancelIgnored,
+        };
+        if self.has(ignored) {
+            return Box::pin(async { Ok(ControlOutcome::Applied) });
+        }
+        Box::pin(async move {
+            Ok(match self.inner.control(command).await? {
+                ControlOutcome::AlreadySo if self.has(Bug::PauseTwice) => ControlOutcome::Applied,
+                ControlOutcome::NotFound if self.has(Bug::UnknownFinished) => ControlOutcome::AlreadySo,
+                other => other,
+            })
+        })
+    }
+
+    fn request_control(&self, instance_id: &str, kind: SignalKind, request: SignalRequest) -> StoreFuture<'_, ControlOutcome> {
+        match self.bug {
+            Bug::RequestIgnored => Box::pin(async { Ok(ControlOutcome::Applied) }),
+            Bug::RequestApplied => {
+                let action = if kind == SignalKind::Cancel { ControlAction::Cancel } else { ControlAction::Pause };
+                self.inner.control(ControlCommand { instance_id: Arc::from(instance_id), action, request })
+            }
+            _ => self.inner.request_control(instance_id, kind, request),
+        }
+    }
+
+    fn requested_control(&self, instance_id: &str, kind: SignalKind) -> StoreFuture<'_, Option<SignalRequest>> {
+        let other = if kind == SignalKind::Cancel { SignalKind::Pause } else { SignalKind::Cancel };
+        self.inner.requested_control(instance_id, if self.has(Bug::RequestOfOtherKind) { other } else { kind })
+    }
+
+    fn clear_control(&self, instance_id: &str, kind: SignalKind) -> StoreFuture<'_, ()> {
+        self.inner.clear_control(if self.has(Bug::RequestKept) { "nobody" } else { instance_id }, kind)
+    }
+
+    fn instance(&self, instance_id: &str) -> StoreFuture<'_, Option<InstanceRecord>> {
+        let id = instance_id.to_owned();
+        Box::pin(async move {
+            let mut record = self.inner.instance(&id).await?;
+            if self.has(Bug::InputForgotten) {
+                record = record.map(|record| InstanceRecord { input: Bytes::new(), ..record });
+            }
+            Ok(record)
+        })
+    }
+
+    fn journal(&self, run: RunNumber, after: Option<(Timestamp, JournalRef)>, limit: usize) -> StoreFuture<'_, Vec<JournalRow>> {
+        Box::pin(async move {
+            let limit = if self.has(Bug::JournalUnlimited) { usize::MAX } else { limit };
+            let paging = after.is_some();
+            let mut rows = self.inner.journal(run, after, limit).await?;
+            match self.bug {
+                Bug::JournalReversed => rows.reverse(),
+                Bug::JournalSkips if paging && !rows.is_empty() => drop(rows.remove(0)),
+                _ => {}
+            }
+            Ok(rows)
+        })
+    }
+
+    fn list(&self, mut filter: InstanceFilter) -> StoreFuture<'_, Vec<InstanceSummary>> {
+        match self.bug {
+            Bug::ListIgnoresAfter => filter.after = None,
+            Bug::ListIgnoresLimit => filter.limit = None,
+            Bug::ListIgnoresStates => filter.states.clear(),
+            Bug::ListIgnoresWorkflow => filter.workflow = None,
+            _ => {}
+        }
+        Box::pin(async move {
+            let mut all = self.inner.list(filter).await?;
+            if self.has(Bug::ListReversed) {
+                all.reverse();
+            }
+            Ok(all)
+        })
+    }
+
+    fn delete(&self, instance_id: &str) -> StoreFuture<'_, bool> {
+        let id = if self.has(Bug::DeleteIgnored) { "nobody" } else { instance_id }.to_owned();
+        Box::pin(async move {
+            let deleted = self.inner.delete(&id).await?;
+            Ok(deleted || self.has(Bug::DeleteAlwaysTrue) || self.has(Bug::DeleteIgnored))
+        })
+    }
+
+    fn import(&self, mut import: Import) -> StoreFuture<'_, ImportOutcome> {
+        Box::pin(async move {
+            if self.has(Bug::ImportUnfenced) {
+                import.expected = None;
+            }
+            Ok(match self.inner.import(import).await? {
+                ImportOutcome::Forked { .. } if self.has(Bug::ImportUndoesForks) => ImportOutcome::Imported,
+                ImportOutcome::Leased if self.has(Bug::ImportIgnoresLeases) => ImportOutcome::Imported,
+                other => other,
+            })
+        })
+    }
+}
+
+/// The cases with many rounds of many threads find what the others find too.
+fn is_quick(case: &Case) -> bool {
+    !case.name.contains("concurrent")
+}
+
+/// The first case that a store with this bug fails.
+fn caught(bug: Bug) -> Option<&'static Case> {
+    CASES.iter().filter(|case| is_quick(case)).find(|case| {
+        let fails = || (case.run)(&|clock| Arc::new(Mutant::new(clock, bug)));
+        catch_unwind(AssertUnwindSafe(fails)).is_err()
+    })
+}
+
+#[test]
+fn every_bug_is_caught_by_a_case() {
+    // Each case that fails says so at length, and here that is what is wanted.
+    std::panic::set_hook(Box::new(|_| {}));
+    let found: Vec<_> = BUGS.iter().map(|bug| (*bug, caught(*bug))).collect();
+    drop(std::panic::take_hook());
+    for (bug, case) in &found {
+        println!("{bug:?}: {}", case.map_or_else(|| "NOT CAUGHT".to_owned(), |case| format!("{}::{}", case.topic, case.name)));
+    }
+    let missed: Vec<_> = found.iter().filter(|(_, case)| case.is_none()).map(|(bug, _)| bug).collect();
+    assert!(missed.is_empty(), "no case catches {missed:?}");
+}

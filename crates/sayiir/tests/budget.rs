@@ -74,6 +74,8 @@ async fn run(add: fn(Builder, usize) -> Builder, nodes: usize, events: usize) ->
     let directory = tempfile::tempdir().unwrap();
     let runner = CheckpointingRunner::new(SqliteBackend::open(directory.path().join("budget.db")).await.unwrap());
     let client = WorkflowClient::from_shared(Arc::clone(runner.backend()));
+    // The store has done what it does when it is opened.
+    client.send_event("warm", "up", "1").await.unwrap();
     for _ in 0..events {
         client.send_event("a", "event", "7").await.unwrap();
     }

@@ -13,6 +13,7 @@ pub(crate) struct Report {
     pub(crate) instances: usize,
     /// Of one instance; 1 where it does not fork.
     pub(crate) branches: usize,
+    /// Over all rounds where a round's number is chance (recovery), else of one.
     pub(crate) steps_needed: usize,
     pub(crate) steps_executed: usize,
     pub(crate) seconds: f64,

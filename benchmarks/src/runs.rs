@@ -115,7 +115,7 @@ async fn round(args: &Args, load: &Load) -> anyhow::Result<Round> {
     let seconds = begun.elapsed().as_secs_f64();
     let statements = statements() - stated;
     let bytes = if empty > 0.0 { place.bytes()? - empty } else { (measure::rss_mb() - resident) * 1024.0 * 1024.0 };
-    let raw = (before + raw_commits_per_second(&args.dir)?) / 2.0;
+    let raw = f64::midpoint(before, raw_commits_per_second(&args.dir)?);
     Ok(Round { seconds, latencies, raw, statements, bytes })
 }
 

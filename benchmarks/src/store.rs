@@ -57,6 +57,6 @@ pub(crate) fn statements() -> f64 {
 
 /// What a journal row holds, in bytes, its keys and numbers not counted.
 pub(crate) fn row_bytes(row: &JournalRow) -> usize {
-    let values = [&row.output, &row.handed_on].into_iter().flatten().map(|value| value.len()).sum::<usize>();
+    let values = [&row.output, &row.handed_on].into_iter().flatten().map(sayiir::bytes::Bytes::len).sum::<usize>();
     values + row.node.len() + row.branch.as_str().len() + row.error.as_ref().map_or(0, String::len)
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::SignalKind;
 use crate::ids::DefinitionHash;
+use crate::rules::{Rule, holds};
 use crate::time::Timestamp;
 
 /// The number of one run of an instance: rising, below 2^53, never used twice in a store.
@@ -57,6 +58,7 @@ impl BranchId {
     /// The child at `index` of a fork that made this branch's revision `fork_revision`.
     #[must_use]
     pub fn child(&self, fork_revision: u64, index: usize) -> Self {
+        let fork_revision = if holds(Rule::ChildIdsAreNew) { fork_revision } else { 0 };
         Self(Arc::from(format!("{}.{fork_revision}.{index}", self.0)))
     }
 

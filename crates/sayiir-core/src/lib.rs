@@ -21,6 +21,8 @@ pub mod plan;
 pub mod prelude;
 pub mod priority;
 pub mod registry;
+#[doc(hidden)]
+pub mod rules;
 pub mod snapshot;
 pub mod task;
 pub mod task_claim;

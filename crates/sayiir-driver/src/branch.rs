@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sayiir_core::branch::{BranchView, Phase};
 use sayiir_core::control::{SignalKind, SignalRequest};
+use sayiir_core::rules::{Rule, holds};
 use sayiir_core::transition::{Next, Transition};
 use sayiir_core::workflow::RunnableWorkflow;
 use sayiir_engine::{Decision, Definition, Effect, Input, RetryAdvice, TaskFailure, decide};
@@ -163,6 +164,7 @@ impl Session {
         let Some(fresh) = loaded.map_err(|cause| Fault::at(&branch, cause))?.pop() else { return Ok(None) };
         let same = (&fresh.head.node, fresh.head.attempt) == (&branch.head.node, branch.head.attempt)
             && (fresh.head.phase == branch.head.phase || (branch.head.phase == Phase::Start && fresh.head.phase == Phase::At));
+        let same = same || !holds(Rule::LooksForOwnRow);
         let input = match input {
             Input::TaskReturned(_) | Input::TaskFailed(_) if same => input,
             Input::Taken | Input::HandBack | Input::TaskReturned(_) | Input::TaskFailed(_) | Input::EventRead { .. } => Input::Taken,

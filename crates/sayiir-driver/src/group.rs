@@ -43,6 +43,7 @@ pub struct Group {
 }
 
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "facts that have nothing to do with each other")]
 struct State {
     draining: bool,
     closed: bool,

@@ -78,18 +78,19 @@ impl Notes {
     }
 }
 
-/// The workflow of these nodes.
-pub fn workflow(nodes: &[Node], notes: &Arc<Notes>) -> Result<Flow, BuildErrors> {
-    named("case", nodes, notes)
-}
-
-fn named(name: &str, nodes: &[Node], notes: &Arc<Notes>) -> Result<Flow, BuildErrors> {
+/// The workflow of these nodes, under this name. Policies are no part of a definition's identity, so two cases may
+/// differ in nothing but their names.
+///
+/// # Errors
+///
+/// If the nodes are none that can be built, which a generated case never is.
+pub fn workflow(name: &str, nodes: &[Node], log: &Arc<Notes>) -> Result<Flow, BuildErrors> {
     let context = WorkflowContext::new(name, Arc::new(JsonCodec), Arc::new(()));
-    sequence(WorkflowBuilder::new(context), nodes, notes).build()
+    sequence(WorkflowBuilder::new(context), nodes, log).build()
 }
 
-fn sequence(builder: Builder, nodes: &[Node], notes: &Arc<Notes>) -> Builder {
-    nodes.iter().fold(builder, |builder, node| add(builder, node, notes))
+fn sequence(builder: Builder, nodes: &[Node], log: &Arc<Notes>) -> Builder {
+    nodes.iter().fold(builder, |builder, node| add(builder, node, log))
 }
 
 fn add(builder: Builder, node: &Node, notes: &Arc<Notes>) -> Builder {
@@ -103,11 +104,11 @@ fn add(builder: Builder, node: &Node, notes: &Arc<Notes>) -> Builder {
         Node::Route { id, arms, default } => route(builder, *id, arms, default.as_deref(), notes),
         Node::Loop { id, body, rounds, most, exit_with_last } => {
             let policy = if *exit_with_last { MaxIterationsPolicy::ExitWithLast } else { MaxIterationsPolicy::Fail };
-            let (id, rounds, name, noted) = (*id, *rounds, format!("g{id}"), Arc::clone(notes));
+            let (id, rounds, name, log) = (*id, *rounds, format!("g{id}"), Arc::clone(notes));
             let judge = move |value: u64| {
-                let (name, noted) = (name.clone(), Arc::clone(&noted));
+                let (name, log) = (name.clone(), Arc::clone(&log));
                 async move {
-                    noted.attempt(&name, Trouble::NONE).await?;
+                    log.attempt(&name, Trouble::NONE).await?;
                     let round = get_task_context().and_then(|context| context.iterations.last().map(|at| at.iteration)).unwrap_or(0);
                     let value = mix(id, value);
                     Ok(if round + 1 < rounds { LoopResult::Again(value) } else { LoopResult::Done(value) })
@@ -116,19 +117,19 @@ fn add(builder: Builder, node: &Node, notes: &Arc<Notes>) -> Builder {
             let body = |flow: Builder| sequence(flow, body, notes).then(format!("g{id}"), judge);
             builder.loop_flow_with_policy(format!("l{id}"), body, *most, policy)
         }
-        Node::Signal { id, arrival } => {
+        Node::Signal { id, event, arrival } => {
             let (id, timeout) = (*id, (*arrival == Arrival::Never).then_some(SHORT));
-            let waits = builder.wait_for_signal_opt::<u64>(format!("w{id}"), signal_name(id), timeout);
-            let (name, noted) = (format!("s{id}"), Arc::clone(notes));
+            let waits = builder.wait_for_signal_opt::<u64>(format!("w{id}"), signal_name(*event), timeout);
+            let (name, log) = (format!("s{id}"), Arc::clone(notes));
             waits.then(format!("s{id}"), move |came: Option<u64>| {
-                let (name, noted) = (name.clone(), Arc::clone(&noted));
+                let (name, log) = (name.clone(), Arc::clone(&log));
                 async move {
-                    noted.attempt(&name, Trouble::NONE).await?;
+                    log.attempt(&name, Trouble::NONE).await?;
                     Ok(taken(id, came))
                 }
             })
         }
-        Node::Child { id, nodes } => match named(&format!("c{id}"), nodes, notes) {
+        Node::Child { id, nodes } => match workflow(&format!("c{id}"), nodes, notes) {
             Ok(child) => builder.then_flow(child),
             // A sequence is never empty, and its names are its own.
             Err(_) => builder,
@@ -148,11 +149,11 @@ fn task(
     notes: &Arc<Notes>,
     output: impl Fn(u64) -> u64 + Copy + Send + Sync + 'static,
 ) -> Builder {
-    let (noted, own) = (Arc::clone(notes), name.clone());
+    let (log, own) = (Arc::clone(notes), name.clone());
     let run = move |value: u64| {
-        let (noted, own) = (Arc::clone(&noted), own.clone());
+        let (log, own) = (Arc::clone(&log), own.clone());
         async move {
-            noted.attempt(&own, trouble).await?;
+            log.attempt(&own, trouble).await?;
             Ok(output(value))
         }
     };
@@ -174,11 +175,11 @@ fn fork(builder: Builder, id: u32, branches: &[Vec<Node>], trouble: Trouble, not
     for (number, branch) in branches.iter().enumerate() {
         fork = fork.branch_flow(format!("b{number}"), |flow| sequence(flow, branch, notes));
     }
-    let (count, name, noted) = (branches.len(), format!("j{id}"), Arc::clone(notes));
+    let (count, name, log) = (branches.len(), format!("j{id}"), Arc::clone(notes));
     let join = move |outputs: BranchOutputs<JsonCodec>| {
-        let (name, noted) = (name.clone(), Arc::clone(&noted));
+        let (name, log) = (name.clone(), Arc::clone(&log));
         async move {
-            noted.attempt(&name, trouble).await?;
+            log.attempt(&name, trouble).await?;
             let output = |number: usize| outputs.get_by_id::<u64>(&format!("b{number}"));
             (0..count).try_fold(0, |sum, number| Ok(mix(id, sum ^ output(number)?)))
         }
@@ -187,11 +188,11 @@ fn fork(builder: Builder, id: u32, branches: &[Vec<Node>], trouble: Trouble, not
 }
 
 fn route(builder: Builder, id: u32, arms: &[Vec<Node>], default: Option<&[Node]>, notes: &Arc<Notes>) -> Builder {
-    let (count, key_name, noted) = (arms.len(), format!("r{id}"), Arc::clone(notes));
+    let (count, key_name, log) = (arms.len(), format!("r{id}"), Arc::clone(notes));
     let key = move |value: u64| {
-        let (key_name, noted) = (key_name.clone(), Arc::clone(&noted));
+        let (key_name, log) = (key_name.clone(), Arc::clone(&log));
         async move {
-            noted.attempt(&key_name, Trouble::NONE).await?;
+            log.attempt(&key_name, Trouble::NONE).await?;
             Ok(format!("k{}", chosen(id, value, count)))
         }
     };
@@ -202,11 +203,11 @@ fn route(builder: Builder, id: u32, arms: &[Vec<Node>], default: Option<&[Node]>
     if let Some(default) = default {
         route = route.default_branch(|flow| sequence(flow, default, notes));
     }
-    let (name, noted) = (format!("u{id}"), Arc::clone(notes));
+    let (name, log) = (format!("u{id}"), Arc::clone(notes));
     route.done().then(format!("u{id}"), move |envelope: BranchEnvelope<u64>| {
-        let (name, noted) = (name.clone(), Arc::clone(&noted));
+        let (name, log) = (name.clone(), Arc::clone(&log));
         async move {
-            noted.attempt(&name, Trouble::NONE).await?;
+            log.attempt(&name, Trouble::NONE).await?;
             Ok(opened(id, &envelope.branch, envelope.result))
         }
     })

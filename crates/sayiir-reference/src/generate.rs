@@ -15,7 +15,7 @@ const MOST_STEPS: usize = 40;
 pub fn case(seed: u64, number: u64) -> Case {
     let mut rng = Rng::with_seed(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     loop {
-        let mut maker = Maker { budget: rng.usize(2..14), fatal: rng.u8(..8) == 0, next: 0, rng };
+        let mut maker = Maker { budget: rng.usize(2..14), fatal: rng.u8(..8) == 0, next: 0, events: Vec::new(), rng };
         let nodes = maker.sequence(0);
         let control = match maker.rng.u8(..10) {
             0 | 1 => Control::Pause(maker.rng.u8(..100)),
@@ -37,6 +37,8 @@ struct Maker {
     budget: usize,
     /// Whether tasks may fail for good.
     fatal: bool,
+    /// The events that are waited for already, and when they come.
+    events: Vec<(u32, Arrival)>,
 }
 
 impl Maker {
@@ -73,7 +75,10 @@ impl Maker {
             8 => Node::Delay { id },
             9 | 10 => {
                 let arrival = *self.rng.choice(&[Arrival::Before, Arrival::Waiting, Arrival::Never]).unwrap_or(&Arrival::Never);
-                Node::Signal { id, arrival }
+                let known = self.events.get(self.rng.usize(..=2 * self.events.len())).copied();
+                let (event, arrival) = known.unwrap_or((id, arrival));
+                self.events.push((event, arrival));
+                Node::Signal { id, event, arrival }
             }
             _ => Node::Task { id, trouble: self.trouble() },
         }
@@ -83,7 +88,8 @@ impl Maker {
         if self.rng.u8(..5) != 0 {
             return Trouble::NONE;
         }
-        let (attempts, how) = (self.rng.u32(1..3), [How::Error, How::Panic, How::Hang, How::ForGood][self.rng.usize(..4)]);
+        let (attempts, how) =
+            (self.rng.u32(1..3), self.rng.choice([How::Error, How::Panic, How::Hang, How::ForGood]).unwrap_or(How::Error));
         let trouble = Trouble { attempts, how, retries: self.rng.u32(..4) };
         if !trouble.is_fatal() || self.fatal {
             return trouble;

@@ -69,12 +69,12 @@ impl Reference {
                 }
             }
             Node::Delay { id: _ } => Some(value),
-            Node::Signal { id, arrival } => {
+            Node::Signal { id, event, arrival } => {
                 let came = match arrival {
-                    Arrival::Before | Arrival::Waiting => Some(payload(*id)),
+                    Arrival::Before | Arrival::Waiting => Some(payload(*event)),
                     Arrival::Never => None,
                 };
-                *self.events.entry(*id).or_default() += usize::from(came.is_some());
+                *self.events.entry(*event).or_default() += usize::from(came.is_some());
                 self.task(&format!("s{id}"), Trouble::NONE, taken(*id, came), at)
             }
             Node::Child { id: _, nodes } => self.sequence(nodes, value, at),

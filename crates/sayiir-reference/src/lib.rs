@@ -16,6 +16,8 @@ mod world;
 pub use build::{Begun, Flow, Notes, signal_name, workflow};
 pub use generate::{DEPTH, case};
 pub use interpret::{Reference, Step, interpret};
+pub use outside::{Outside, control};
 pub use run::{Bench, Driver, Moment};
 pub use spec::{Arrival, Case, Control, How, Node, Trouble, mix, payload};
+pub use verdict::{judge, nothing_again};
 pub use world::{ShiftedClock, StoreKind, World};

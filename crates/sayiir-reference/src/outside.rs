@@ -14,7 +14,7 @@ use crate::interpret::Reference;
 use crate::spec::{Arrival, Control, Node, payload};
 
 /// What is still to be sent to one instance.
-pub(crate) struct Outside {
+pub struct Outside {
     store: Arc<dyn Store>,
     instance_id: Arc<str>,
     /// The signals whose events come once they are awaited, and how many of each are still to come.
@@ -23,12 +23,7 @@ pub(crate) struct Outside {
 
 impl Outside {
     /// Sends what comes before the start.
-    pub(crate) async fn begin(
-        store: &Arc<dyn Store>,
-        instance_id: &str,
-        nodes: &[Node],
-        reference: &Reference,
-    ) -> Result<Self, StoreError> {
+    pub async fn begin(store: &Arc<dyn Store>, instance_id: &str, nodes: &[Node], reference: &Reference) -> Result<Self, StoreError> {
         let mut arrivals = BTreeMap::new();
         signals(nodes, &mut arrivals);
         let (store, instance_id) = (Arc::clone(store), Arc::from(instance_id));
@@ -48,20 +43,39 @@ impl Outside {
     }
 
     /// Looks at the instance, and does what is to be done to it as it stands.
-    pub(crate) async fn tend(&mut self) -> Result<Option<InstanceRecord>, StoreError> {
+    pub async fn tend(&mut self) -> Result<Option<InstanceRecord>, StoreError> {
         let Some(record) = self.store.instance(&self.instance_id).await? else { return Ok(None) };
         if matches!(record.summary.status, WorkflowStatus::Paused { .. }) {
             control(&*self.store, &self.instance_id, ControlAction::Unpause).await?;
         }
         for awaited in record.branches.iter().filter_map(|branch| branch.awaits.as_ref()) {
-            let Some((signal, left)) = self.waiting.get_mut(&**awaited) else { continue };
+            let Some((signal, left)) = self.waiting.get(&**awaited) else { continue };
             if *left > 0 {
-                *left -= 1;
                 let signal = *signal;
                 self.send(signal).await?;
+                if let Some((_, left)) = self.waiting.get_mut(&**awaited) {
+                    *left -= 1;
+                }
             }
         }
         Ok(Some(record))
+    }
+
+    /// Sends the next event that is still to come, though nobody may wait for it yet.
+    ///
+    /// # Errors
+    ///
+    /// The store's; it is still to come then.
+    pub async fn send_early(&mut self) -> Result<(), StoreError> {
+        let Some((name, signal)) = self.waiting.iter().find(|(_, (_, left))| *left > 0).map(|(name, (signal, _))| (name.clone(), *signal))
+        else {
+            return Ok(());
+        };
+        self.send(signal).await?;
+        if let Some((_, left)) = self.waiting.get_mut(&name) {
+            *left -= 1;
+        }
+        Ok(())
     }
 
     async fn send(&self, signal: u32) -> Result<(), StoreError> {
@@ -79,7 +93,7 @@ impl Outside {
 fn signals(nodes: &[Node], found: &mut BTreeMap<u32, Arrival>) {
     for node in nodes {
         match node {
-            Node::Signal { id, arrival } => drop(found.insert(*id, *arrival)),
+            Node::Signal { id: _, event, arrival } => drop(found.insert(*event, *arrival)),
             Node::Task { .. } | Node::Delay { .. } => {}
             Node::Fork { branches, .. } => branches.iter().for_each(|branch| signals(branch, found)),
             Node::Route { arms, default, .. } => arms.iter().chain(default).for_each(|arm| signals(arm, found)),
@@ -108,7 +122,8 @@ pub(crate) fn interference(
     Some((1 + u64::from(part) * writes / 100, Box::pin(act)))
 }
 
-async fn control(store: &dyn Store, instance_id: &str, action: ControlAction) -> Result<(), StoreError> {
+/// Cancels, pauses or unpauses.
+pub async fn control(store: &dyn Store, instance_id: &str, action: ControlAction) -> Result<(), StoreError> {
     let command = ControlCommand { instance_id: Arc::from(instance_id), action, request: SignalRequest::default() };
     store.control(command).await.map(drop)
 }

@@ -16,7 +16,7 @@ use crate::build::{Flow, Notes, workflow};
 use crate::interpret::{Reference, interpret};
 use crate::outside::{Outside, interference};
 use crate::spec::Case;
-use crate::verdict::judge;
+use crate::verdict::{judge, nothing_again};
 use crate::world::{StoreKind, World};
 
 /// After this long an instance counts as stuck.
@@ -82,7 +82,7 @@ impl<'a> Bench<'a> {
     pub async fn with_reference_of(case: &'a Case, other: &Case, kind: StoreKind) -> anyhow::Result<Self> {
         let world = World::new(kind).await?;
         let notes = Notes::new(world.clock.clone());
-        let flow = workflow(&case.nodes, &notes)?;
+        let flow = workflow("case", &case.nodes, &notes)?;
         Ok(Self { case, reference: interpret(&other.nodes, other.input), flow, notes, world, runs: std::cell::Cell::new(0) })
     }
 
@@ -111,7 +111,7 @@ impl<'a> Bench<'a> {
 
     async fn in_process(&self) -> Result<(), String> {
         let notes = Notes::new(self.world.clock.clone());
-        let flow = workflow(&self.case.nodes, &notes).map_err(|error| error.to_string())?;
+        let flow = workflow("case", &self.case.nodes, &notes).map_err(|error| error.to_string())?;
         let status = InProcessRunner.run(&flow, self.case.input).await.map_err(|error| error.to_string())?;
         let begun: BTreeSet<_> = notes.of("in-process").into_iter().map(|begun| begun.step).collect();
         match (&status, self.reference.output) {
@@ -271,7 +271,9 @@ impl<'a> Bench<'a> {
 
     async fn judged(&self, id: &str, record: &InstanceRecord) -> Result<(), String> {
         let journal = self.world.store.journal(record.summary.run, None, usize::MAX).await.map_err(|error| error.to_string())?;
-        judge(&self.reference, self.case.control, record, &journal, &self.notes.of(id))
+        let begun = self.notes.of(id);
+        nothing_again(&journal, &begun)?;
+        judge(&self.reference, self.case.control, record, &journal, &begun)
     }
 
     async fn standing(&self, id: &str) -> String {

@@ -48,10 +48,12 @@ pub enum Node {
         /// Its number.
         id: u32,
     },
-    /// A wait for an event named after it, and a task that takes what came.
+    /// A wait for an event, and a task that takes what came.
     Signal {
         /// Its number.
         id: u32,
+        /// The number of its event: several may wait for events of one name.
+        event: u32,
         /// When the event comes.
         arrival: Arrival,
     },
@@ -134,9 +136,9 @@ pub struct Case {
     pub control: Control,
 }
 
-/// The payload of every event of a signal.
-pub fn payload(signal: u32) -> u64 {
-    mix(signal, 7)
+/// The payload of every event of this number.
+pub fn payload(event: u32) -> u64 {
+    mix(event, 7)
 }
 
 /// What a task makes of its input.
@@ -159,7 +161,7 @@ fn show(f: &mut fmt::Formatter<'_>, nodes: &[Node], depth: usize) -> fmt::Result
         match node {
             Node::Task { id, trouble } => writeln!(f, "{indent}task t{id}{}", Troubled(*trouble))?,
             Node::Delay { id } => writeln!(f, "{indent}delay d{id}")?,
-            Node::Signal { id, arrival } => writeln!(f, "{indent}signal s{id} ({arrival:?})")?,
+            Node::Signal { id, event, arrival } => writeln!(f, "{indent}signal s{id} of event {event} ({arrival:?})")?,
             Node::Fork { id, branches, trouble } => {
                 writeln!(f, "{indent}fork j{id}{}", Troubled(*trouble))?;
                 for (number, branch) in branches.iter().enumerate() {

@@ -11,7 +11,11 @@ use crate::interpret::{Reference, Step};
 use crate::spec::Control;
 
 /// Says what is wrong with an instance that has ended.
-pub(crate) fn judge(
+///
+/// # Errors
+///
+/// What differs from the reference.
+pub fn judge(
     reference: &Reference,
     control: Control,
     record: &InstanceRecord,
@@ -20,7 +24,6 @@ pub(crate) fn judge(
 ) -> Result<(), String> {
     let steps: BTreeMap<&str, &Step> = begun.iter().map(|begun| (&*begun.path, &begun.step)).collect();
     let stored = stored_once(journal, &steps)?;
-    nothing_again(journal, begun)?;
     let beyond: Vec<_> = stored.difference(&reference.steps).collect();
     if !beyond.is_empty() {
         return Err(format!("stored steps that the reference does not have: {beyond:?}"));
@@ -63,7 +66,11 @@ fn stored_once(journal: &[JournalRow], steps: &BTreeMap<&str, &Step>) -> Result<
 }
 
 /// No task may begin after its result was stored.
-fn nothing_again(journal: &[JournalRow], begun: &[Begun]) -> Result<(), String> {
+///
+/// # Errors
+///
+/// The first that did.
+pub fn nothing_again(journal: &[JournalRow], begun: &[Begun]) -> Result<(), String> {
     let stored: BTreeMap<&str, _> = results(journal).map(|row| (&*row.node, row.at)).collect();
     match begun.iter().find(|begun| stored.get(&*begun.path).is_some_and(|at| *at < begun.at)) {
         Some(again) => Err(format!("{} ran again though its result was stored", again.path)),

@@ -14,18 +14,22 @@ fn features(nodes: &[Node], depth: usize, found: &mut BTreeSet<String>) {
             Node::Task { id: _, trouble } => troubled(*trouble, "task", found),
             Node::Fork { id: _, branches, trouble } => {
                 troubled(*trouble, "join", found);
-                branches.iter().for_each(|branch| inside(found, branch));
+                for branch in branches {
+                    inside(found, branch);
+                }
             }
             Node::Route { id: _, arms, default } => {
                 found.insert(format!("route, default {}", default.is_some()));
-                arms.iter().chain(default).for_each(|arm| inside(found, arm));
+                for arm in arms.iter().chain(default) {
+                    inside(found, arm);
+                }
             }
             Node::Loop { id: _, body, rounds, most, exit_with_last } => {
                 found.insert(format!("loop, over {}, exits {exit_with_last}", rounds > most));
                 inside(found, body);
             }
             Node::Delay { id: _ } => drop(found.insert("delay".to_owned())),
-            Node::Signal { id: _, arrival } => drop(found.insert(format!("signal {arrival:?}"))),
+            Node::Signal { id: _, event: _, arrival } => drop(found.insert(format!("signal {arrival:?}"))),
             Node::Child { id: _, nodes } => {
                 found.insert("child".to_owned());
                 inside(found, nodes);

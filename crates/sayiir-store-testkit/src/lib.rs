@@ -17,6 +17,11 @@
     reason = "a suite of tests: it fails by panicking"
 )]
 
+/// The page on how to write a store, whose examples are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/writing-a-store.md")]
+pub struct WritingAStore;
+
 mod bench;
 #[doc(hidden)]
 pub mod cases;

@@ -19,6 +19,7 @@ const STEPS: &[Step] = &[
     ("docs", docs),
     ("demo", demo::check),
     ("crashes", crash::check),
+    ("simulation", simulation),
     ("reference", reference::check),
 ];
 
@@ -67,6 +68,11 @@ fn deny() -> anyhow::Result<()> {
 fn tests() -> anyhow::Result<()> {
     // As many rounds of concurrent starts as the lifecycle contract is to be shown with.
     shell::run(shell::cargo().args(["test", "--workspace"]).env("SAYIIR_TESTKIT_ROUNDS", "1000"))
+}
+
+/// Made-up worlds from a seed that is printed.
+fn simulation() -> anyhow::Result<()> {
+    shell::run(shell::cargo().args(["run", "--quiet", "--release", "-p", "sayiir-sim", "--", "--seeds", "20000", "--json"]))
 }
 
 fn docs() -> anyhow::Result<()> {

@@ -99,7 +99,7 @@ impl World {
             definition,
             policy: ConflictPolicy::TerminateExisting,
             input: input.to_owned().into(),
-            first_node: first.into(),
+            first_node: first,
             placement: Placement::default(),
             nonce: u128::from(self.run.0),
             lease: None,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sayiir_core::DefinitionHash;
 use sayiir_core::branch::{BranchId, LeaseId, RunNumber};
 use sayiir_core::priority::Priority;
+use sayiir_core::rules::{Rule, holds};
 use sayiir_core::time::Timestamp;
 
 use super::data::{Data, News, Session};
@@ -61,7 +62,7 @@ impl Data {
         let mut views = Vec::with_capacity(due.len());
         for ((run, id), input) in due.into_iter().zip(inputs) {
             if let Some(branch) = self.runs.get_mut(&run).and_then(|run| run.branches.get_mut(&id)) {
-                branch.revision += 1;
+                branch.revision += u64::from(holds(Rule::ClaimMoves));
                 branch.attempt_at = self.now;
                 branch.crashes += u32::from(branch.slot.lease.is_some());
                 let to = Slot { run_at: Some(self.now + *ttl), lease: Some(*lease), ..branch.slot };

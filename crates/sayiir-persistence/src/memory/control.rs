@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use sayiir_core::branch::{BranchId, RunNumber};
+use sayiir_core::branch::{BranchId, Phase, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::{EntryKind, JournalRow};
+use sayiir_core::rules::{Rule, holds};
 
 use super::data::{Data, Life, News, bare_row};
 use super::index::Slot;
@@ -36,17 +37,17 @@ impl Data {
             ControlAction::Cancel => {
                 life.request = Some(request.clone());
                 instance.cancel_request = Some(request);
-                self.delete_heads(run);
+                self.cancel_heads(run);
             }
             ControlAction::Pause => {
                 life.request = Some(request.clone());
                 instance.pause_request = Some(request);
-                self.move_all(run);
+                self.move_all(run, Rule::PauseMoves);
             }
             ControlAction::Unpause => {
                 life.request = None;
                 instance.pause_request = None;
-                self.move_all(run);
+                self.move_all(run, Rule::UnpauseMoves);
             }
         }
         if let Some(run) = self.runs.get_mut(&run) {
@@ -56,6 +57,23 @@ impl Data {
         news.control = true;
         news.instances.push(instance_id);
         ControlOutcome::Applied
+    }
+
+    #[cfg(not(feature = "rule-switches"))]
+    fn cancel_heads(&mut self, run: RunNumber) {
+        self.delete_heads(run);
+    }
+
+    /// Ends all branches; without the rule, those that were handed in.
+    #[cfg(feature = "rule-switches")]
+    fn cancel_heads(&mut self, number: RunNumber) {
+        let Some(read) = sayiir_core::rules::take_branches() else { return self.delete_heads(number) };
+        let Some(run) = self.runs.get_mut(&number) else { return };
+        for id in read {
+            if let Some(branch) = run.branches.remove(&id) {
+                self.index.remove(number, &id, branch.slot);
+            }
+        }
     }
 
     fn control_refusal(&self, instance_id: &str, action: ControlAction) -> Option<ControlOutcome> {
@@ -73,12 +91,15 @@ impl Data {
     }
 
     /// Moves every live branch's revision, and derives again when the free ones are due. A failed run's stay held.
-    fn move_all(&mut self, number: RunNumber) {
+    fn move_all(&mut self, number: RunNumber, moves: Rule) {
         let Some(run) = self.runs.get_mut(&number) else { return };
         let Some(instance) = self.instances.get(&run.instance_id).filter(|instance| instance.live(number).is_some()) else { return };
         for (id, branch) in &mut run.branches {
-            branch.revision += 1;
+            branch.revision += u64::from(holds(moves) || branch.slot.lease.is_none());
             if branch.slot.lease.is_none() {
+                if moves == Rule::UnpauseMoves && branch.head.phase == Phase::Delaying && !holds(Rule::UnpauseDerives) {
+                    continue;
+                }
                 let to = Slot { run_at: instance.free_run_at(branch, self.now), ..branch.slot };
                 self.index.replace(number, id, &mut branch.slot, to);
             }
@@ -106,7 +127,7 @@ impl Data {
             SignalKind::Pause => instance.pause_request = request,
         }
         if let Some(Life { run, .. }) = instance.life {
-            self.move_all(run);
+            self.move_all(run, Rule::PauseMoves);
         }
         news.due = true;
         news.control = true;
@@ -132,7 +153,7 @@ impl Data {
         if let Some(Life { run, .. }) = instance.life
             && changed
         {
-            self.move_all(run);
+            self.move_all(run, Rule::UnpauseMoves);
             news.due = true;
             news.control = true;
         }

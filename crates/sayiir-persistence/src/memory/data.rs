@@ -10,6 +10,7 @@ use sayiir_core::DefinitionHash;
 use sayiir_core::branch::{BranchId, Head, JournalRef, LeaseId, Phase, Placement, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::{EntryKind, JournalRow};
+use sayiir_core::rules::{Rule, holds};
 use sayiir_core::time::Timestamp;
 use sayiir_core::workflow::WorkflowStatus;
 
@@ -145,7 +146,7 @@ impl Instance {
             None
         } else {
             match &branch.awaits {
-                Some(name) if self.events.contains_key(name) => Some(now),
+                Some(name) if self.events.contains_key(name) && holds(Rule::UnpauseSeesEvents) => Some(now),
                 Some(_) => branch.due_at,
                 None => Some(branch.due_at.unwrap_or(now)),
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sayiir_core::branch::BranchId;
+use sayiir_core::rules::{Rule, holds};
 
 use super::data::{Data, Event, News};
 use super::index::Slot;
@@ -17,8 +18,13 @@ impl Data {
         }
         let at = self.now;
         let instance = self.instances.entry(Arc::clone(&instance_id)).or_default();
-        instance.mail += 1;
-        let seq = instance.mail;
+        let seq = if holds(Rule::EventMovesMail) {
+            instance.mail += 1;
+            instance.mail
+        } else {
+            let last = instance.events.values().filter_map(|events| events.last_key_value()).map(|(seq, _)| *seq).max();
+            last.unwrap_or(0) + 1
+        };
         instance.keys.extend(key);
         instance.events.entry(Arc::clone(&name)).or_default().insert(seq, Event { at, payload });
         if instance.life.as_ref().is_some_and(|life| life.state == RunState::Running) {

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-
-use crate::time::Timestamp;
 
 /// What a control request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -39,14 +38,20 @@ pub struct SignalRequest {
     pub reason: Option<String>,
     /// Who.
     pub requested_by: Option<String>,
-    /// When the store recorded it. A request that is not stored yet has none.
-    pub requested_at: Option<Timestamp>,
+    /// When it was made; the epoch until a store has stamped it.
+    pub requested_at: DateTime<Utc>,
 }
 
 impl SignalRequest {
     /// A request that no store has recorded yet.
     pub fn new(reason: Option<String>, requested_by: Option<String>) -> Self {
-        Self { reason, requested_by, requested_at: None }
+        Self { reason, requested_by, requested_at: DateTime::UNIX_EPOCH }
+    }
+
+    /// The request as a store records it at `now`: one that says when it was made keeps that.
+    #[must_use]
+    pub fn stamped(self, now: DateTime<Utc>) -> Self {
+        if self.requested_at == DateTime::UNIX_EPOCH { Self { requested_at: now, ..self } } else { self }
     }
 }
 

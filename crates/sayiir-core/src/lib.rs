@@ -25,6 +25,7 @@ pub mod registry;
 pub mod rules;
 pub mod snapshot;
 pub mod task;
+pub mod task_claim;
 pub mod time;
 pub mod transition;
 pub mod workflow;

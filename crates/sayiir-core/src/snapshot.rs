@@ -9,6 +9,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::branch::RunNumber;
 pub use crate::control::{PauseRequest, SignalKind, SignalRequest};
 use crate::ids::{DefinitionHash, TaskId};
 use crate::status::WorkflowStatus;
@@ -260,6 +261,15 @@ impl WorkflowSnapshotState {
     }
 }
 
+/// Where a store read a snapshot, or put it: what tells a later save whether the instance has gone on since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredAt {
+    /// The run.
+    pub run: RunNumber,
+    /// The revision of its root branch; 0 of a run that has ended without one.
+    pub revision: u64,
+}
+
 /// An instance as the vocabulary API shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkflowSnapshot {
@@ -279,6 +289,9 @@ pub struct WorkflowSnapshot {
     pub task_priority: Option<u8>,
     /// The tags of the next task.
     pub task_tags: Vec<String>,
+    /// Where the store had it; `None` until it was loaded or saved.
+    #[serde(default)]
+    pub stored: Option<StoredAt>,
 }
 
 impl WorkflowSnapshot {
@@ -297,6 +310,7 @@ impl WorkflowSnapshot {
             initial_input: None,
             task_priority: None,
             task_tags: Vec::new(),
+            stored: None,
         }
     }
 

@@ -61,6 +61,8 @@ pub enum BackendError {
     CannotPause(Detail),
     /// Another worker holds it.
     ClaimLost(Detail),
+    /// The snapshot is older than what is stored, and was not saved: load it again.
+    Stale(Detail),
 }
 
 impl BackendError {
@@ -72,6 +74,7 @@ impl BackendError {
             Self::CannotCancel(detail) => ("Cannot cancel", detail),
             Self::CannotPause(detail) => ("Cannot pause", detail),
             Self::ClaimLost(detail) => ("claim lost", detail),
+            Self::Stale(detail) => ("the snapshot is stale", detail),
         }
     }
 }

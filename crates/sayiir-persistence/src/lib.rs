@@ -1,6 +1,7 @@
 //! Sayiir's store interface, the lifecycle contract and the in-memory store.
 
 mod backend_error;
+mod claims;
 #[cfg(not(target_arch = "wasm32"))]
 mod clock;
 pub mod door;
@@ -27,5 +28,5 @@ pub use lifecycle::{ConflictPolicy, PrepareRunOutcome, RunConflict, prepare_run}
 pub use memory::InMemoryBackend;
 pub use status::status_of;
 pub use store::*;
-pub use traits::{BackendResult, PersistentBackend, SignalStore, SnapshotStore};
+pub use traits::{BackendResult, PersistentBackend, SignalStore, SnapshotStore, TaskClaimStore, TaskResultStore};
 pub use wakeups::Wakeups;

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use sayiir_core::control::SignalKind;
-use sayiir_core::snapshot::{ExecutionPosition, TaskHint, WorkflowSnapshot};
+use sayiir_core::snapshot::{ExecutionPosition, StoredAt, TaskHint, WorkflowSnapshot};
 use sayiir_core::workflow::WorkflowStatus;
 use sayiir_core::{DefinitionHash, InvalidInstanceId, validate_instance_id};
 use std::sync::Arc;
@@ -99,7 +99,8 @@ async fn atomically(
         lease: None,
     };
     match start(store, request).await.map_err(BackendError::from)? {
-        StartOutcome::Fresh { run: _, created_at, root: _ } => {
+        StartOutcome::Fresh { run, created_at, root: _ } => {
+            snapshot.stored = Some(StoredAt { run, revision: 1 });
             snapshot.created_at = created_at.into();
             snapshot.updated_at = created_at.into();
             Ok(PrepareRunOutcome::Fresh(Box::new(snapshot)))

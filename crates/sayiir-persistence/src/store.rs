@@ -277,6 +277,13 @@ pub enum ClaimScope {
     },
     /// Those of one instance.
     Instance(Arc<str>),
+    /// This one.
+    Branch {
+        /// Its run.
+        run: RunNumber,
+        /// Its id.
+        branch: BranchId,
+    },
 }
 
 /// An event to be sent.
@@ -380,6 +387,8 @@ pub struct BranchSummary {
     pub awaits: Option<Arc<str>>,
     /// Children it still waits for.
     pub pending: u32,
+    /// Who may take it.
+    pub placement: Placement,
     /// Owners lost in a row.
     pub crashes: u32,
     /// When its present attempt began: its owner took it then, or went straight on to it. Behind it by the

@@ -8,10 +8,11 @@ use sayiir_core::TaskId;
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::future::{MaybeSend, MaybeSync};
 use sayiir_core::snapshot::WorkflowSnapshot;
+use sayiir_core::task_claim::{AvailableTask, TaskClaim};
 
 use crate::backend_error::BackendError;
 use crate::store::Store;
-use crate::vocabulary;
+use crate::{claims, vocabulary};
 
 /// What a vocabulary operation returns.
 pub type BackendResult<T> = Result<T, BackendError>;
@@ -19,12 +20,18 @@ pub type BackendResult<T> = Result<T, BackendError>;
 /// Snapshots of instances.
 ///
 /// For a [`Store`], a snapshot is a view, and saving one is an import: journaled, under a new revision,
-/// refused while another holds a lease; what is finished stays finished.
+/// refused while another holds a lease; what is finished stays finished. A snapshot remembers where it was loaded
+/// or saved ([`WorkflowSnapshot::stored`]), and is refused as [`BackendError::Stale`] once the instance has gone on from
+/// there. One that comes from elsewhere is stale if it lacks a result that the instance has.
+///
+/// Weaker than the names suggest: a store knows no plan, so a loaded snapshot does not tell what follows a delay or a wait
+/// (`next_task_id` is `None` there), and it shows where the root branch stands, not those of a fork.
 pub trait SnapshotStore: MaybeSend + MaybeSync {
-    /// Stores a snapshot.
+    /// Stores a snapshot, and stamps it with its times and its place in the store.
     fn save_snapshot(&self, snapshot: &mut WorkflowSnapshot) -> impl Future<Output = BackendResult<()>> + MaybeSend;
 
-    /// Stores what one task gave.
+    /// Stores what one task gave, also while the task is claimed ([`TaskClaimStore::claim_task`]). The instance stays where
+    /// it stands: what follows the task is known to a worker alone, and one that takes the instance there runs the task again.
     fn save_task_result(&self, instance_id: &str, task_id: &TaskId, output: Bytes) -> impl Future<Output = BackendResult<()>> + MaybeSend;
 
     /// Loads a snapshot; [`BackendError::NotFound`] for an unknown id.
@@ -75,13 +82,65 @@ pub trait SignalStore: MaybeSend + MaybeSync {
     fn unpause(&self, instance_id: &str) -> impl Future<Output = BackendResult<WorkflowSnapshot>> + MaybeSend;
 }
 
+/// Claims of single tasks, for tools that run tasks outside a worker.
+///
+/// For a [`Store`] a claim is a lease like a worker's: no worker runs the task meanwhile, and a result that comes after
+/// somebody else took the task is refused. Keeping a claim is up to its worker: nothing renews it by itself.
+pub trait TaskClaimStore: MaybeSend + MaybeSync {
+    /// Claims the task, if the instance stands at it, is due there, and nobody holds it. `None` otherwise. A claim whose time
+    /// is over can be taken over. Without a `ttl` the claim lasts 5 minutes.
+    fn claim_task(
+        &self,
+        instance_id: &str,
+        task_id: &TaskId,
+        worker_id: &str,
+        ttl: Option<chrono::Duration>,
+    ) -> impl Future<Output = BackendResult<Option<TaskClaim>>> + MaybeSend;
+
+    /// Gives a claim back, so that others can take the task at once. Fine if nobody holds it;
+    /// [`BackendError::ClaimLost`] if another worker does.
+    fn release_task_claim(
+        &self,
+        instance_id: &str,
+        task_id: &TaskId,
+        worker_id: &str,
+    ) -> impl Future<Output = BackendResult<()>> + MaybeSend;
+
+    /// Lets a claim end this long from now (not from its present end). [`BackendError::ClaimLost`] unless this worker holds it.
+    fn extend_task_claim(
+        &self,
+        instance_id: &str,
+        task_id: &TaskId,
+        worker_id: &str,
+        ttl: chrono::Duration,
+    ) -> impl Future<Output = BackendResult<()>> + MaybeSend;
+
+    /// Up to `limit` tasks that could be claimed now by a worker that serves these tags (none: all), the most urgent first:
+    /// by priority, and waiting for `aging` raises a task by one priority. It is a look and holds nothing, so a
+    /// task may be gone when it is claimed. Over a [`Store`] it reads every running instance: for tools, not for polling.
+    fn find_available_tasks(
+        &self,
+        worker_id: &str,
+        limit: usize,
+        aging: chrono::Duration,
+        worker_tags: &[String],
+    ) -> impl Future<Output = BackendResult<Vec<AvailableTask>>> + MaybeSend;
+}
+
+/// Results of tasks.
+pub trait TaskResultStore: MaybeSend + MaybeSync {
+    /// What the task gave last, if it has given anything; [`BackendError::NotFound`] for an unknown instance. The id is that
+    /// of a node path, or of a task that stands anywhere.
+    fn load_task_result(&self, instance_id: &str, task_id: &TaskId) -> impl Future<Output = BackendResult<Option<Bytes>>> + MaybeSend;
+}
+
 /// A store with its whole vocabulary, which is every [`Store`]: the bound of a function that takes any
 /// durable backend, and what runners and clients can be built on.
 ///
 /// No two of the traits share a name, so a function with this bound calls all of them as methods.
-pub trait PersistentBackend: Store + SnapshotStore + SignalStore {}
+pub trait PersistentBackend: Store + SnapshotStore + SignalStore + TaskClaimStore + TaskResultStore {}
 
-impl<B: Store + SnapshotStore + SignalStore> PersistentBackend for B {}
+impl<B: Store + SnapshotStore + SignalStore + TaskClaimStore + TaskResultStore> PersistentBackend for B {}
 
 /// Implements the vocabulary for a type that is a store; `$me` turns `&self` into `&dyn Store`.
 macro_rules! vocabulary_of {
@@ -143,6 +202,48 @@ macro_rules! vocabulary_of {
 
             async fn unpause(&self, instance_id: &str) -> BackendResult<WorkflowSnapshot> {
                 vocabulary::unpause(self, instance_id).await
+            }
+        }
+
+        impl<$($generics)*> TaskClaimStore for $type {
+            async fn claim_task(
+                &self,
+                instance_id: &str,
+                task_id: &TaskId,
+                worker_id: &str,
+                ttl: Option<chrono::Duration>,
+            ) -> BackendResult<Option<TaskClaim>> {
+                claims::claim_task(self, instance_id, task_id, worker_id, ttl).await
+            }
+
+            async fn release_task_claim(&self, instance_id: &str, task_id: &TaskId, worker_id: &str) -> BackendResult<()> {
+                claims::release_task_claim(self, instance_id, task_id, worker_id).await
+            }
+
+            async fn extend_task_claim(
+                &self,
+                instance_id: &str,
+                task_id: &TaskId,
+                worker_id: &str,
+                ttl: chrono::Duration,
+            ) -> BackendResult<()> {
+                claims::extend_task_claim(self, instance_id, task_id, worker_id, ttl).await
+            }
+
+            async fn find_available_tasks(
+                &self,
+                _worker_id: &str,
+                limit: usize,
+                aging: chrono::Duration,
+                worker_tags: &[String],
+            ) -> BackendResult<Vec<AvailableTask>> {
+                claims::find_available_tasks(self, limit, aging.to_std().unwrap_or_default(), worker_tags).await
+            }
+        }
+
+        impl<$($generics)*> TaskResultStore for $type {
+            async fn load_task_result(&self, instance_id: &str, task_id: &TaskId) -> BackendResult<Option<Bytes>> {
+                vocabulary::load_task_result(self, instance_id, task_id).await
             }
         }
     };

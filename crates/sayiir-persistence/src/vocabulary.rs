@@ -8,12 +8,13 @@ use sayiir_core::branch::{JournalRef, Phase, Placement, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::JournalRow;
 use sayiir_core::priority::Priority;
-use sayiir_core::snapshot::{ExecutionPosition, TaskResult, TaskResults, WorkflowSnapshot, WorkflowSnapshotState};
+use sayiir_core::snapshot::{ExecutionPosition, StoredAt, TaskResult, TaskResults, WorkflowSnapshot, WorkflowSnapshotState};
 use sayiir_core::time::Timestamp;
 use sayiir_core::workflow::WorkflowStatus;
 use sayiir_core::{DefinitionHash, TaskId};
 
 use crate::backend_error::{BackendError, Detail};
+use crate::claims;
 use crate::store::{
     BranchSummary, ControlAction, ControlCommand, ControlOutcome, Definition, Import, ImportOutcome, ImportState, InstanceFilter,
     InstanceRecord, NewEvent, SendOutcome, Store,
@@ -21,8 +22,10 @@ use crate::store::{
 use crate::traits::BackendResult;
 
 const PAGE: usize = 1000;
+/// How often a result is saved again because the instance went on meanwhile.
+const SAVED_AGAIN: usize = 10;
 
-fn not_found(instance_id: &str) -> BackendError {
+pub(crate) fn not_found(instance_id: &str) -> BackendError {
     BackendError::NotFound(format!("{instance_id:?}").into())
 }
 
@@ -58,6 +61,9 @@ fn snapshot_of(record: InstanceRecord, journal: &[JournalRow]) -> WorkflowSnapsh
     let (completed_tasks, last_completed_task_id) = results_of(journal);
     let entered_at = journal.last().map_or(record.summary.updated_at, |row| row.at);
     let position = position_of(&record.branches, entered_at);
+    let root = record.branches.into_iter().find(|branch| branch.branch.is_root());
+    let stored = StoredAt { run: record.summary.run, revision: root.as_ref().map_or(0, |root| root.revision) };
+    let placement = root.map_or(record.placement, |root| root.placement);
     let in_progress =
         |position| WorkflowSnapshotState::InProgress { position, completed_tasks: completed_tasks.clone(), last_completed_task_id };
     let state = match record.summary.status {
@@ -76,8 +82,9 @@ fn snapshot_of(record: InstanceRecord, journal: &[JournalRow]) -> WorkflowSnapsh
         created_at: record.summary.created_at.into(),
         updated_at: record.summary.updated_at.into(),
         initial_input: Some(record.input),
-        task_priority: Some(record.placement.priority.as_u8()),
-        task_tags: record.placement.tags.to_vec(),
+        task_priority: Some(placement.priority.as_u8()),
+        task_tags: placement.tags.to_vec(),
+        stored: Some(stored),
     }
 }
 
@@ -95,12 +102,36 @@ fn results_of(journal: &[JournalRow]) -> (TaskResults, Option<TaskId>) {
     (results, last)
 }
 
+/// The innermost loop around a node, and its iteration.
+fn loop_around(node: &str) -> Option<(TaskId, u32)> {
+    // The key of a default arm stands in brackets too, but is seldom a number.
+    let mut ends = node.rmatch_indices('[');
+    ends.find_map(|(at, _)| {
+        let (path, rest) = node.split_at(at);
+        let slot = rest.strip_prefix('[')?.split_once(']')?.0;
+        Some((TaskId::of_label(path), slot.parse().ok()?))
+    })
+}
+
+/// The path in another iteration of its innermost loop.
+fn in_iteration(node: &Arc<str>, iteration: u32) -> Arc<str> {
+    let slots = node.rmatch_indices('[').filter_map(|(at, _)| {
+        let (path, rest) = node.split_at(at);
+        let (slot, behind) = rest.strip_prefix('[')?.split_once(']')?;
+        slot.parse::<u32>().ok().map(|_| (path, behind))
+    });
+    slots.into_iter().next().map_or_else(|| Arc::clone(node), |(path, behind)| Arc::from(format!("{path}[{iteration}]{behind}")))
+}
+
 /// Where the root branch stands.
 fn position_of(branches: &[BranchSummary], entered_at: Timestamp) -> ExecutionPosition {
     let Some(root) = branches.iter().find(|branch| branch.branch.is_root()) else { return ExecutionPosition::NotStarted };
     let id = TaskId::of_label(&root.head.node);
     match root.head.phase {
-        Phase::Start | Phase::At => ExecutionPosition::AtTask { task_id: id },
+        Phase::Start | Phase::At => match loop_around(&root.head.node) {
+            Some((loop_id, iteration)) => ExecutionPosition::InLoop { loop_id, iteration, next_task_id: Some(id) },
+            None => ExecutionPosition::AtTask { task_id: id },
+        },
         Phase::Delaying => ExecutionPosition::AtDelay {
             delay_id: id,
             entered_at: entered_at.into(),
@@ -130,13 +161,14 @@ pub(crate) async fn save_snapshot<S: Store + ?Sized>(store: &S, snapshot: &mut W
         None => Vec::new(),
     };
     let labels = labels_of(&journal, record.as_ref());
-    let outcome = store.import(import_of(snapshot, record.as_ref(), &labels)).await?;
+    let expected = expected_of(snapshot, record.as_ref(), &journal)?;
+    let outcome = store.import(Import { expected, ..import_of(snapshot, record.as_ref(), &labels) }).await?;
     match outcome {
         ImportOutcome::Imported => {}
         ImportOutcome::Leased => {
             return Err(BackendError::ClaimLost(format!("another worker holds a lease on instance {id:?}").into()));
         }
-        ImportOutcome::Moved { revision } => return Err(BackendError::Backend(format!("instance {id:?} has moved to {revision}").into())),
+        ImportOutcome::Moved { .. } => return Err(stale(&id, "the instance has gone on, was replaced or was deleted since it was loaded")),
         ImportOutcome::Forked { node } => {
             let text = format!(
                 "instance {id:?} is inside the fork at {node:?}, and a snapshot does not tell where its branches are: save it when they have joined"
@@ -150,10 +182,39 @@ pub(crate) async fn save_snapshot<S: Store + ?Sized>(store: &S, snapshot: &mut W
         ImportOutcome::DefinitionMismatch { found } => return Err(mismatch(&id, snapshot.definition_hash, found)),
     }
     if let Some(record) = store.instance(&id).await? {
+        let root = record.branches.iter().find(|branch| branch.branch.is_root());
+        snapshot.stored = Some(StoredAt { run: record.summary.run, revision: root.map_or(0, |root| root.revision) });
         snapshot.created_at = record.summary.created_at.into();
         snapshot.updated_at = record.summary.updated_at.into();
     }
     Ok(())
+}
+
+fn stale(id: &str, why: &str) -> BackendError {
+    BackendError::Stale(format!("instance {id:?}: {why}; load it again").into())
+}
+
+/// Where the instance must stand for the snapshot to be saved. One that no store has seen is saved over what was read just
+/// now, if it has all that the instance has.
+fn expected_of(
+    snapshot: &WorkflowSnapshot,
+    record: Option<&InstanceRecord>,
+    journal: &[JournalRow],
+) -> BackendResult<Option<(RunNumber, u64)>> {
+    if snapshot.state.is_terminal() && record.is_some_and(|record| record.summary.status.is_terminal()) {
+        return Ok(None);
+    }
+    if let Some(StoredAt { run, revision }) = snapshot.stored {
+        return Ok(Some((run, revision)));
+    }
+    if let Some(completed) = snapshot.completed_tasks() {
+        let (stored, _) = results_of(journal);
+        if let Some(lacking) = stored.keys().find(|task| !completed.contains_key(task)) {
+            return Err(stale(&snapshot.instance_id, &format!("the snapshot lacks the result of task {lacking}")));
+        }
+    }
+    let root = |record: &InstanceRecord| record.branches.iter().find(|branch| branch.branch.is_root()).map(|root| root.revision);
+    Ok(record.and_then(|record| Some((record.summary.run, root(record)?))))
 }
 
 /// The path that each id stands for now: where the root branch is, or where it was last.
@@ -227,17 +288,40 @@ fn running(
         ExecutionPosition::AtSignal { signal_id, signal_name, wake_at, .. } => {
             (label(signal_id), Phase::Awaiting, Some(Arc::from(signal_name.as_str())), wake_at.map(Into::into))
         }
-        ExecutionPosition::InLoop { loop_id, iteration: _, next_task_id } => {
-            (label(next_task_id.as_ref().unwrap_or(loop_id)), Phase::At, None, None)
+        ExecutionPosition::InLoop { loop_id, iteration, next_task_id } => {
+            (in_iteration(&label(next_task_id.as_ref().unwrap_or(loop_id)), *iteration), Phase::At, None, None)
         }
     };
     ImportState::Running { node, phase, awaits, due_at, paused }
 }
 
 pub(crate) async fn save_task_result<S: Store + ?Sized>(store: &S, instance_id: &str, task: &TaskId, output: Bytes) -> BackendResult<()> {
-    let mut snapshot = load_snapshot(store, instance_id).await?;
-    snapshot.mark_task_completed(*task, output);
-    save_snapshot(store, &mut snapshot).await
+    for _ in 0..SAVED_AGAIN {
+        let record = store.instance(instance_id).await?.ok_or_else(|| not_found(instance_id))?;
+        if claims::save_claimed(store, &record, task, &output).await? {
+            return Ok(());
+        }
+        let mut snapshot = load_snapshot(store, instance_id).await?;
+        if snapshot.state.is_terminal() {
+            let text = format!("instance {instance_id:?} has ended ({}) and stays so", snapshot.state.as_status().as_str());
+            return Err(BackendError::Backend(text.into()));
+        }
+        snapshot.mark_task_completed(*task, output.clone());
+        match save_snapshot(store, &mut snapshot).await {
+            Err(BackendError::Stale(_)) => {}
+            answer => return answer,
+        }
+    }
+    Err(stale(instance_id, "it goes on while the result is saved"))
+}
+
+pub(crate) async fn load_task_result<S: Store + ?Sized>(store: &S, instance_id: &str, task: &TaskId) -> BackendResult<Option<Bytes>> {
+    let record = store.instance(instance_id).await?.ok_or_else(|| not_found(instance_id))?;
+    let rows = whole_journal(store, record.summary.run).await?;
+    let results = || rows.iter().rev().filter(|row| row.kind.is_result() && row.output.is_some());
+    let row = results().find(|row| TaskId::of_label(&row.node) == *task);
+    let row = row.or_else(|| results().find(|row| TaskId::of_name_in(&row.node) == *task));
+    Ok(row.and_then(|row| row.output.clone()))
 }
 
 pub(crate) async fn delete_snapshot<S: Store + ?Sized>(store: &S, instance_id: &str) -> BackendResult<()> {

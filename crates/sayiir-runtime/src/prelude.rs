@@ -2,7 +2,9 @@
 
 pub use sayiir_core::prelude::*;
 pub use sayiir_core::{InvalidInstanceId, MAX_INSTANCE_ID_LEN, validate_instance_id};
-pub use sayiir_persistence::{BackendError, InMemoryBackend, InstanceFilter, PersistentBackend, SignalStore, SnapshotStore};
+pub use sayiir_persistence::{
+    BackendError, InMemoryBackend, InstanceFilter, PersistentBackend, SignalStore, SnapshotStore, TaskClaimStore, TaskResultStore,
+};
 
 pub use crate::{
     CheckpointingRunner, InProcessRunner, LocalWorker, LocalWorkerBuilder, Outcome, RuntimeError, TaskRef, WorkerHandle, WorkflowClient,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row};
 use sayiir_core::DefinitionHash;
-use sayiir_core::branch::{BranchId, Head, JournalRef, LeaseId, Phase, RunNumber};
+use sayiir_core::branch::{BranchId, Head, JournalRef, LeaseId, Phase, Placement, RunNumber};
 use sayiir_core::control::SignalRequest;
 use sayiir_core::journal::EntryKind;
 use sayiir_core::priority::Priority;
@@ -131,7 +131,7 @@ impl BranchRow {
         first(conn, sql, (Col(run), branch.as_str()), Self::read)
     }
 
-    pub(crate) fn summary(self) -> BranchSummary {
+    pub(crate) fn summary(self, tags: Arc<[String]>) -> BranchSummary {
         let Self {
             run: _,
             branch,
@@ -143,12 +143,13 @@ impl BranchRow {
             due_at,
             awaits,
             lane: _,
-            priority: _,
+            priority,
             run_at,
             moved_at: _,
             attempt_at,
         } = self;
-        BranchSummary { branch, revision, head, lease, run_at, due_at, awaits, pending, crashes, attempt_at }
+        let placement = Placement { tags, priority };
+        BranchSummary { branch, revision, head, lease, run_at, due_at, awaits, pending, placement, crashes, attempt_at }
     }
 }
 
@@ -270,6 +271,7 @@ impl InstanceRow {
 }
 
 fn request(row: &Row<'_>, [reason, by, at]: [&str; 3]) -> rusqlite::Result<Option<SignalRequest>> {
-    let Some(at) = maybe(row, at)? else { return Ok(None) };
-    Ok(Some(SignalRequest { reason: row.get(reason)?, requested_by: row.get(by)?, requested_at: Some(at) }))
+    let at: Option<Timestamp> = maybe(row, at)?;
+    let Some(at) = at else { return Ok(None) };
+    Ok(Some(SignalRequest { reason: row.get(reason)?, requested_by: row.get(by)?, requested_at: at.into() }))
 }

@@ -71,6 +71,8 @@ macro_rules! for_each_case {
                 an_owner_that_claims_its_own_lapsed_branch_counts_a_crash
                 a_lease_that_ends_during_a_pause_is_taken_and_handed_back
                 a_branch_is_released_where_its_placement_says
+                what_has_ended_is_held_by_nobody
+                one_branch_can_be_claimed_alone
                 a_batch_is_applied_in_order
             }
             timers {

@@ -52,6 +52,10 @@ impl Data {
         let due = match scope {
             ClaimScope::Definitions { hashes, tags, ageing } => self.due_by_rank(hashes, tags, *ageing, *limit),
             ClaimScope::Instance(id) => self.due_of_instance(id, *limit),
+            ClaimScope::Branch { run, branch } => {
+                let due = self.run_at(*run, branch).is_some_and(|at| at <= self.now) && *limit > 0;
+                due.then(|| (*run, branch.clone())).into_iter().collect()
+            }
         };
         let inputs: Vec<_> = due.iter().map(|(run, id)| self.input_of(*run, id)).collect::<Result<_, _>>()?;
         self.remember_ttl(*lease, *ttl);
@@ -67,6 +71,11 @@ impl Data {
             views.extend(self.view(run, &id, input));
         }
         Ok(views)
+    }
+
+    /// When a branch can be taken.
+    fn run_at(&self, run: RunNumber, branch: &BranchId) -> Option<Timestamp> {
+        self.runs.get(&run)?.branches.get(branch)?.slot.run_at
     }
 
     fn due_of_instance(&self, instance_id: &str, limit: usize) -> Vec<(RunNumber, BranchId)> {
@@ -107,6 +116,7 @@ impl Data {
                 let life = self.instances.get(id).and_then(|instance| instance.life.as_ref());
                 life.and_then(|life| self.index.of_run(life.run).next()).map(|(at, _)| at)
             }
+            ClaimScope::Branch { run, branch } => self.run_at(*run, branch),
         };
         first.map(|at| at.since(self.now))
     }

@@ -11,7 +11,6 @@ use sayiir_core::journal::{EntryKind, JournalRow};
 use sayiir_core::rules::{Rule, holds};
 
 use super::data::{Data, Life, News, bare_row};
-use super::import::Stamped as _;
 use super::index::Slot;
 use crate::store::{ControlAction, ControlCommand, ControlOutcome, RunState};
 
@@ -21,7 +20,7 @@ impl Data {
         if let Some(outcome) = self.control_refusal(&instance_id, action) {
             return outcome;
         }
-        let (now, request) = (self.now, request.stamped(self.now));
+        let (now, request) = (self.now, request.stamped(self.now.into()));
         let Some(instance) = self.instances.get_mut(&instance_id) else { return ControlOutcome::NotFound };
         let Some(life) = &mut instance.life else { return ControlOutcome::NotFound };
         let (kind, state) = match action {
@@ -121,7 +120,7 @@ impl Data {
         if let Some(outcome) = self.control_refusal(instance_id, action) {
             return outcome;
         }
-        let request = Some(request.stamped(self.now));
+        let request = Some(request.stamped(self.now.into()));
         let Some(instance) = self.instances.get_mut(instance_id) else { return ControlOutcome::NotFound };
         match kind {
             SignalKind::Cancel => instance.cancel_request = request,

@@ -244,7 +244,7 @@ impl Data {
 
     pub(super) fn summaries(&self, number: RunNumber) -> Vec<BranchSummary> {
         let branches = self.runs.get(&number).map(|run| &run.branches);
-        branches.into_iter().flatten().map(|(id, branch)| summary(id, branch)).collect()
+        branches.into_iter().flatten().map(|(id, branch)| summary(id, branch, self.index.tags(branch.slot.lane))).collect()
     }
 
     pub(super) fn status(&self, life: &Life) -> WorkflowStatus {
@@ -296,7 +296,7 @@ pub(super) fn missing(run: &Run, node: &str, branch: &BranchId, revision: Option
     StoreError::Corrupt { reason, source: None }
 }
 
-pub(super) fn summary(id: &BranchId, branch: &Branch) -> BranchSummary {
+pub(super) fn summary(id: &BranchId, branch: &Branch, tags: Arc<[String]>) -> BranchSummary {
     let Branch { revision, head, slot, due_at, awaits, pending, crashes, attempt_at } = branch;
     BranchSummary {
         branch: id.clone(),
@@ -307,6 +307,7 @@ pub(super) fn summary(id: &BranchId, branch: &Branch) -> BranchSummary {
         due_at: *due_at,
         awaits: awaits.clone(),
         pending: *pending,
+        placement: Placement { tags, priority: slot.priority },
         crashes: *crashes,
         attempt_at: *attempt_at,
     }

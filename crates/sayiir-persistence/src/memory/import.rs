@@ -149,7 +149,7 @@ impl Data {
 
     fn settle_import(&mut self, instance_id: &str, state: RunState, request: Option<SignalRequest>, error: Option<String>, revision: u64) {
         let now = self.now;
-        let request = request.map(|request| request.stamped(now));
+        let request = request.map(|request| request.stamped(now.into()));
         let Some(instance) = self.instances.get_mut(instance_id) else { return };
         match state {
             RunState::Paused => instance.pause_request.clone_from(&request),
@@ -163,16 +163,5 @@ impl Data {
             life.error = error.filter(|_| state == RunState::Failed);
             life.output = (state == RunState::Completed).then(|| JournalRef { branch: BranchId::root(), revision });
         }
-    }
-}
-
-/// A request as a store records it.
-pub(super) trait Stamped {
-    fn stamped(self, now: sayiir_core::time::Timestamp) -> Self;
-}
-
-impl Stamped for SignalRequest {
-    fn stamped(self, now: sayiir_core::time::Timestamp) -> Self {
-        Self { requested_at: self.requested_at.or(Some(now)), ..self }
     }
 }

@@ -56,6 +56,11 @@ impl Index {
         number
     }
 
+    /// The tags that a worker of this lane must serve.
+    pub(super) fn tags(&self, lane: LaneNumber) -> Arc<[String]> {
+        self.lanes.get(lane.0).map_or_else(|| Arc::from([]), |lane| Arc::clone(&lane.tags))
+    }
+
     /// The queues that a worker of these definitions and tags serves (no tags: all), with their priorities.
     pub(super) fn queues(&self, definitions: &[DefinitionHash], tags: &[String]) -> Vec<(Priority, &BTreeSet<Due>)> {
         let lanes: BTreeSet<_> = definitions.iter().filter_map(|definition| self.by_definition.get(definition)).flatten().collect();

@@ -30,6 +30,10 @@ pub(crate) fn claim(tx: &mut Tx, request: &ClaimRequest) -> Outcome<Vec<BranchVi
             due_by_rank(tx.look(), &lanes, *ageing, *limit)?
         }
         ClaimScope::Instance(id) => due_of_instance(tx.look(), id, *limit)?,
+        ClaimScope::Branch { run, branch } => {
+            let found = BranchRow::find(&tx.conn, *run, branch)?.and_then(|row| row.run_at).filter(|at| *at <= tx.now && *limit > 0);
+            found.map(|run_at| Due { rank: run_at, run_at, run: *run, branch: branch.clone() }).into_iter().collect()
+        }
     };
     sessions::remember_ttl(tx, *lease, *ttl)?;
     let until = tx.now + *ttl;
@@ -121,6 +125,7 @@ pub(crate) fn next_due(look: Look<'_>, scope: &ClaimScope) -> Outcome<Option<Dur
                 at.flatten().map(Timestamp::from_micros)
             }
         },
+        ClaimScope::Branch { run, branch } => BranchRow::find(look.conn, *run, branch)?.and_then(|row| row.run_at),
     };
     Ok(earliest.map(|at| at.since(look.now)))
 }

@@ -76,13 +76,12 @@ fn admit(tx: &Tx, instance_id: &str, action: ControlAction) -> Outcome<Result<In
 
 /// A request as the store records it.
 pub(crate) fn stamped(request: &SignalRequest, now: Timestamp) -> SignalRequest {
-    let SignalRequest { reason, requested_by, requested_at } = request.clone();
-    SignalRequest { reason, requested_by, requested_at: requested_at.or(Some(now)) }
+    request.clone().stamped(now.into())
 }
 
 fn parts(request: Option<&SignalRequest>) -> (Option<&str>, Option<&str>, Option<Col<Timestamp>>) {
-    request
-        .map_or((None, None, None), |request| (request.reason.as_deref(), request.requested_by.as_deref(), request.requested_at.map(Col)))
+    let Some(SignalRequest { reason, requested_by, requested_at }) = request else { return (None, None, None) };
+    (reason.as_deref(), requested_by.as_deref(), Some(Col(Timestamp::from(*requested_at))))
 }
 
 /// Records or forgets a request.

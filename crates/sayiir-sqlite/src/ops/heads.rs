@@ -8,8 +8,8 @@ use sayiir_core::time::Timestamp;
 use sayiir_core::transition::Transition;
 
 use crate::fault::Outcome;
-use crate::rows::{BranchRow, Col, col, head_columns};
-use crate::tx::{Look, Tx, execute, first, rows};
+use crate::rows::{Col, col};
+use crate::tx::{Look, Tx, execute, first};
 
 /// An owner's plain step: one row of one table, and no index.
 pub(crate) const ADVANCE: &str = "UPDATE branch SET revision = revision + 1, node = ?5, phase = ?6, attempt = ?7, input_branch = ?8, \
@@ -139,12 +139,6 @@ pub(crate) fn control_time(tx: &Tx, run: RunNumber) -> Outcome<Timestamp> {
     let sql = "SELECT max(moved_at) FROM branch WHERE run = ?1";
     let last: Option<i64> = first(&tx.conn, sql, [Col(run)], |row| row.get(0))?.flatten();
     Ok(last.map_or(tx.now, |last| tx.now.max(Timestamp::from_micros(last.saturating_add(1)))))
-}
-
-/// The live branches of a run, by branch id.
-pub(crate) fn of_run(look: Look<'_>, run: RunNumber) -> Outcome<Vec<BranchRow>> {
-    let sql = concat!("SELECT ", head_columns!(), " FROM branch WHERE run = ?1 ORDER BY branch");
-    rows(look.conn, sql, [Col(run)], BranchRow::read)
 }
 
 /// Whether an event of that name waits.

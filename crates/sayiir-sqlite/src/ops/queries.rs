@@ -7,8 +7,8 @@ use sayiir_core::workflow::WorkflowStatus;
 use sayiir_persistence::{BranchSummary, InstanceFilter, InstanceRecord, InstanceSummary, RunState, status_of};
 
 use crate::fault::{Fault, Outcome};
-use crate::ops::{heads, journal, lanes, start};
-use crate::rows::{BranchRow, Col, InstanceRow, col, instance_query};
+use crate::ops::{journal, lanes, start};
+use crate::rows::{BranchRow, Col, InstanceRow, col, head_columns, instance_query};
 use crate::tx::{Look, first, rows};
 
 /// How many instances a page has if the caller does not say.
@@ -21,7 +21,15 @@ pub(crate) fn status(look: Look<'_>, instance: &InstanceRow) -> Outcome<Workflow
 }
 
 fn branches(look: Look<'_>, instance: &InstanceRow) -> Outcome<Vec<BranchSummary>> {
-    Ok(heads::of_run(look, instance.run)?.into_iter().map(BranchRow::summary).collect())
+    let sql = concat!(
+        "SELECT ",
+        head_columns!(),
+        ", (SELECT tags FROM lane WHERE id = branch.lane) AS tags FROM branch WHERE run = ?1 ORDER BY branch"
+    );
+    rows(look.conn, sql, [Col(instance.run)], |row| {
+        let tags: Option<String> = row.get("tags")?;
+        Ok(BranchRow::read(row)?.summary(lanes::tags(&tags.unwrap_or_default())))
+    })
 }
 
 fn status_with(look: Look<'_>, instance: &InstanceRow, branches: &[BranchSummary]) -> Outcome<WorkflowStatus> {

@@ -30,7 +30,7 @@ pub fn a_pause_holds_what_is_free(make: Factory<'_>) {
         let record = bench.record(id);
         assert_eq!((record.branches[0].run_at, record.branches[0].revision), (None, before + 1), "{id}");
         let status = WorkflowStatus::Paused { reason: Some("because".into()), paused_by: Some("somebody".into()) };
-        assert_eq!((record.summary.status, record.pause_request.unwrap().requested_at), (status, Some(record.now)));
+        assert_eq!((record.summary.status, record.pause_request.unwrap().requested_at), (status, record.now.into()));
     }
     bench.send("parked", "go", "p");
     bench.tick(HOUR);

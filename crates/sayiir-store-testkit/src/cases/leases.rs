@@ -3,10 +3,10 @@
 use sayiir_core::branch::{Placement, RunNumber};
 use sayiir_core::priority::Priority;
 use sayiir_core::transition::{Next, Transition, Wake};
-use sayiir_persistence::{BranchView, ClaimRequest, CommitOutcome, ControlAction, Refusal};
+use sayiir_persistence::{BranchView, ClaimRequest, ClaimScope, CommitOutcome, ControlAction, Refusal, StartRun};
 
 use super::{HOUR, MINUTE, SECOND};
-use crate::bench::{advance, children, delay, end, fork, hand_back, park};
+use crate::bench::{advance, children, delay, end, fork, fresh, hand_back, park};
 use crate::{Bench, Factory, TTL, wait};
 
 fn ends(bench: &Bench, branch: usize) -> std::time::Duration {
@@ -17,9 +17,10 @@ fn ends(bench: &Bench, branch: usize) -> std::time::Duration {
 pub fn leases_given_by_a_commit_last_as_the_last_one_named(make: Factory<'_>) {
     let bench = Bench::new(make);
     let lease = bench.lease();
-    let root = bench.start_held("i", lease);
+    let started = bench.start_with(StartRun { lease: Some((lease, 2 * MINUTE)), ..bench.request("i") });
+    let root = *fresh(started).1.expect("the lease was asked for");
     bench.ok(lease, fork(&root, "f", 2, 1));
-    assert_eq!(ends(&bench, 1), TTL, "as the start said");
+    assert_eq!(ends(&bench, 1), 2 * MINUTE, "as the start said");
     let ids = children(&root, 2);
     wait(bench.store.renew(lease, HOUR, vec![(root.run, ids[0].clone())])).unwrap();
     let first = wait(bench.store.load(lease, root.run, vec![ids[0].clone()])).unwrap().remove(0);
@@ -92,7 +93,7 @@ pub fn a_branch_is_released_where_its_placement_says(make: Factory<'_>) {
         sayiir_persistence::ClaimScope::Definitions { hashes, tags: _, ageing } => {
             sayiir_persistence::ClaimScope::Definitions { hashes, tags: [tag.to_owned()].into(), ageing }
         }
-        other @ sayiir_persistence::ClaimScope::Instance(_) => other,
+        other => other,
     };
     assert_eq!(bench.claim_in(lease, 1, serving("gpu"))[0].instance_id, "plain".into(), "the priority is the new one");
     assert_eq!(bench.claim_in(lease, 9, serving("io")), []);
@@ -104,6 +105,38 @@ pub fn a_branch_is_released_where_its_placement_says(make: Factory<'_>) {
     bench.ok(lease, Transition { next: Next::Fork { head, children, keep }, ..forked });
     assert_eq!(bench.claim_in(lease, 9, serving("io")).len(), 1, "each child is where its own placement says");
     assert_eq!(bench.claim_in(lease, 9, serving("gpu")).len(), 1);
+}
+
+pub fn what_has_ended_is_held_by_nobody(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let (lease, other) = (bench.lease(), bench.lease());
+    bench.ok(lease, fork(&bench.start_held("i", lease), "f", 2, 1));
+    let child = bench.claim_one(other);
+    let holders = || wait(bench.store.sessions("host")).unwrap().into_iter().map(|(lease, _)| lease).collect::<Vec<_>>();
+    assert_eq!(holders(), [lease, other]);
+    assert_eq!(bench.ok(other, end(&child, "x")), None);
+    assert_eq!((holders(), wait(bench.store.expire_leases(other)).unwrap()), (vec![lease], 0));
+    assert_eq!(wait(bench.store.load(other, child.run, vec![])).unwrap(), []);
+}
+
+pub fn one_branch_can_be_claimed_alone(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let (lease, heir) = (bench.lease(), bench.lease());
+    let root = bench.start_held("i", lease);
+    bench.ok(lease, fork(&root, "f", 3, 1));
+    let only = |index: usize| ClaimScope::Branch { run: root.run, branch: children(&root, 3)[index].clone() };
+    let next = |index| wait(bench.store.next_due(only(index))).unwrap();
+    assert_eq!((next(0), next(1)), (Some(TTL), Some(std::time::Duration::ZERO)));
+    assert_eq!(bench.claim_in(heir, 9, only(0)), [], "it is leased");
+    assert_eq!(bench.claim_in(heir, 0, only(1)), []);
+    let taken = bench.claim_in(heir, 9, only(1));
+    assert_eq!(taken.iter().map(|view| (view.branch.clone(), view.revision)).collect::<Vec<_>>(), [(children(&root, 3)[1].clone(), 2)]);
+    bench.ok(heir, delay(&taken[0], "d", MINUTE));
+    assert_eq!((bench.claim_in(heir, 9, only(1)), next(1)), (vec![], Some(MINUTE)));
+    let parent = ClaimScope::Branch { run: root.run, branch: root.branch.clone() };
+    assert_eq!((bench.claim_in(heir, 9, parent.clone()), wait(bench.store.next_due(parent)).unwrap()), (vec![], None));
+    bench.tick(TTL);
+    assert_eq!(bench.claim_in(heir, 9, only(0))[0].crashes, 1);
 }
 
 pub fn a_batch_is_applied_in_order(make: Factory<'_>) {

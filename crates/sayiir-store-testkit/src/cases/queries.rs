@@ -58,7 +58,7 @@ pub fn the_journal_is_read_in_pages(make: Factory<'_>) {
         let (mut paged, mut after) = (Vec::new(), None);
         loop {
             let page = wait(bench.store.journal(root.run, after, limit)).unwrap();
-            assert!(page.len() <= limit);
+            assert!(page.len() <= limit && paged.len() <= all.len(), "a page begins behind the one before it");
             let Some(last) = page.last() else { break };
             after = Some((last.at, JournalRef { branch: last.branch.clone(), revision: last.revision }));
             paged.extend(page);
@@ -201,6 +201,7 @@ pub fn rows_of_one_moment_keep_causes_before_effects(make: Factory<'_>) {
             paged.extend(page.iter().cloned());
             page.last().cloned()
         } {
+            assert!(paged.len() <= rows.len(), "a page begins behind the one before it");
             after = Some((last.at, JournalRef { branch: last.branch, revision: last.revision }));
         }
         assert_eq!(paged, rows, "in pages of {limit}");

@@ -89,7 +89,7 @@ pub fn the_last_request_of_each_kind_is_remembered(make: Factory<'_>) {
     assert_eq!(asked(&bench, "i", SignalKind::Cancel), None);
     let stamped = |reason: &str, by: &str| {
         let now = bench.record("i").now;
-        Some(SignalRequest { requested_at: Some(now), ..SignalRequest::new(Some(reason.into()), Some(by.into())) })
+        Some(SignalRequest { requested_at: now.into(), ..SignalRequest::new(Some(reason.into()), Some(by.into())) })
     };
     ask(&bench, "i", SignalKind::Pause);
     assert_eq!(asked(&bench, "i", SignalKind::Pause), stamped("please", "me"), "the store says when it was recorded");

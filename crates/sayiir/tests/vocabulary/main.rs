@@ -11,6 +11,7 @@
 #![allow(clippy::redundant_closure_for_method_calls, reason = "an arm reads the same whether it has one step or two")]
 
 mod builder;
+mod claims;
 mod client;
 mod codecs;
 mod ids;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::future::{Either, select};
 use sayiir_core::branch::{BranchView, Phase, RunNumber};
 use sayiir_core::workflow::WorkflowStatus;
-use sayiir_persistence::{BranchSummary, ClaimRequest, ClaimScope, InstanceRecord, StoreError};
+use sayiir_persistence::{BranchSummary, ClaimRequest, ClaimScope, InstanceListener, InstanceRecord, StoreError};
 
 use crate::ask::ask;
 use crate::group::{Fault, Group};
@@ -78,7 +78,7 @@ pub async fn drive_instance(
         if watch.is_none() && group.has_left() {
             (watch, look) = (Some(store.wakeups().listen_instance(instance_id)), true);
         }
-        let changed = watch.as_ref().map(|watch| watch.listen());
+        let changed = watch.as_ref().map(InstanceListener::listen);
         // Before anything else is asked of the store: its next error would hide which node met the first.
         if let Some(fault) = group.take_fault() {
             return Err(DriveError::Fault(fault));

@@ -1,6 +1,5 @@
 //! Branches that are driven on behalf of one caller: one run, or one worker.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -48,7 +47,8 @@ struct State {
     draining: bool,
     closed: bool,
     next: u64,
-    tasks: BTreeMap<u64, Option<Box<dyn AbortTask>>>,
+    /// In order of their numbers.
+    tasks: Vec<(u64, Option<Box<dyn AbortTask>>)>,
     fault: Option<Fault>,
     due: bool,
     left: bool,
@@ -102,7 +102,7 @@ impl Group {
             state.closed = true;
             std::mem::take(&mut state.tasks)
         };
-        for task in tasks.into_values().flatten() {
+        for task in tasks.into_iter().filter_map(|(_, task)| task) {
             task.abort();
         }
     }
@@ -153,7 +153,7 @@ impl Group {
         }
         let number = state.next;
         state.next += 1;
-        state.tasks.insert(number, None);
+        state.tasks.push((number, None));
         self.active.fetch_add(1, Ordering::SeqCst);
         Some(Ticket { group: Arc::clone(self), number })
     }
@@ -164,13 +164,19 @@ impl Group {
         if state.closed {
             drop(state);
             task.abort();
-        } else if let Some(slot) = state.tasks.get_mut(&number) {
+        } else if let Some((_, slot)) = state.place_of(number).and_then(|place| state.tasks.get_mut(place)) {
             *slot = Some(task);
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn place_of(&self, number: u64) -> Option<usize> {
+        self.tasks.binary_search_by_key(&number, |(number, _)| *number).ok()
     }
 }
 
@@ -188,7 +194,9 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let task = self.group.state().tasks.remove(&self.number);
+        let mut state = self.group.state();
+        let task = state.place_of(self.number).map(|place| state.tasks.remove(place));
+        drop(state);
         self.group.active.fetch_sub(1, Ordering::SeqCst);
         self.group.changed.notify(usize::MAX);
         drop(task);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::future::{Either, select};
 use sayiir_core::branch::{BranchView, Phase, RunNumber};
 use sayiir_core::workflow::WorkflowStatus;
-use sayiir_persistence::{BranchSummary, ClaimRequest, ClaimScope, InstanceRecord, StoreError};
+use sayiir_persistence::{BranchSummary, ClaimRequest, ClaimScope, InstanceListener, InstanceRecord, StoreError};
 
 use crate::ask::ask;
 use crate::group::{Fault, Group};
@@ -63,8 +63,9 @@ pub async fn drive_instance(
     wait_for: WaitFor,
 ) -> Result<RunEnd, DriveError> {
     let store = Arc::clone(&session.store);
-    let watch = store.wakeups().listen_instance(instance_id);
     let whole = root.is_some();
+    // What is in the group's hands from the start on is only moved by them: nobody else's news matter yet.
+    let mut watch = (!whole).then(|| store.wakeups().listen_instance(instance_id));
     let mut driven = whole;
     let mut look = !whole;
     if let Some(root) = root {
@@ -73,7 +74,11 @@ pub async fn drive_instance(
     // The timer outlives the turns of the loop; it is set anew when what is due next may have changed.
     let (mut timer, mut timer_stale) = (None, false);
     loop {
-        let (ended, changed) = (group.listen(), watch.listen());
+        let ended = group.listen();
+        if watch.is_none() && group.has_left() {
+            (watch, look) = (Some(store.wakeups().listen_instance(instance_id)), true);
+        }
+        let changed = watch.as_ref().map(InstanceListener::listen);
         // Before anything else is asked of the store: its next error would hide which node met the first.
         if let Some(fault) = group.take_fault() {
             return Err(DriveError::Fault(fault));
@@ -110,10 +115,15 @@ pub async fn drive_instance(
                 None => pending().await,
             }
         };
-        look = match select(ended, select(changed, pin!(time))).await {
+        let news = async {
+            match changed {
+                Some(changed) => changed.await,
+                None => pending().await,
+            }
+        };
+        look = match select(ended, select(pin!(news), pin!(time))).await {
             Either::Left(_) => group.active() == 0,
-            // What is in the group's hands from the start on is only moved by them.
-            Either::Right((Either::Left(_), _)) => !whole || group.has_left(),
+            Either::Right((Either::Left(_), _)) => true,
             Either::Right((Either::Right(_), _)) => {
                 timer = None;
                 true

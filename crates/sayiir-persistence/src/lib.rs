@@ -29,4 +29,4 @@ pub use memory::InMemoryBackend;
 pub use status::status_of;
 pub use store::*;
 pub use traits::{BackendResult, PersistentBackend, SignalStore, SnapshotStore, TaskClaimStore, TaskResultStore};
-pub use wakeups::Wakeups;
+pub use wakeups::{InstanceListener, Wakeups};

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::branch::RunNumber;
 pub use crate::control::{PauseRequest, SignalKind, SignalRequest};
 use crate::ids::{DefinitionHash, TaskId};
+use crate::plan::Plan;
 use crate::status::WorkflowStatus;
 
 /// What a run's first task asks of the worker that takes it.
@@ -324,6 +325,23 @@ impl WorkflowSnapshot {
         if let Some((position, ..)) = self.state.progress_mut() {
             *position = to;
         }
+    }
+
+    /// Says what follows the delay or the wait at which the instance stands: only its plan knows.
+    pub fn tell_next(&mut self, plan: &Plan) {
+        let Some((position, ..)) = self.state.progress_mut() else { return };
+        let (at, next) = match position {
+            ExecutionPosition::AtDelay { delay_id, next_task_id, .. } => (*delay_id, next_task_id),
+            ExecutionPosition::AtSignal { signal_id, next_task_id, .. } => (*signal_id, next_task_id),
+            ExecutionPosition::NotStarted
+            | ExecutionPosition::AtTask { .. }
+            | ExecutionPosition::AtFork { .. }
+            | ExecutionPosition::AtJoin { .. }
+            | ExecutionPosition::InLoop { .. } => return,
+        };
+        let node = plan.find_by_task_id(at).map(|ix| plan.node(ix));
+        let following = node.and_then(|node| node.next).map(|ix| plan.node(plan.entry(ix)));
+        *next = following.map(|node| TaskId::from(&*node.path));
     }
 
     /// Notes what the next task asks for.

@@ -25,7 +25,7 @@ pub type BackendResult<T> = Result<T, BackendError>;
 /// there. One that comes from elsewhere is stale if it lacks a result that the instance has.
 ///
 /// Weaker than the names suggest: a store knows no plan, so a loaded snapshot does not tell what follows a delay or a wait
-/// (`next_task_id` is `None` there), and it shows where the root branch stands, not those of a fork.
+/// (`next_task_id` is `None` there; [`WorkflowSnapshot::tell_next`] fills it in), and it shows where the root branch stands, not those of a fork.
 pub trait SnapshotStore: MaybeSend + MaybeSync {
     /// Stores a snapshot, and stamps it with its times and its place in the store.
     fn save_snapshot(&self, snapshot: &mut WorkflowSnapshot) -> impl Future<Output = BackendResult<()>> + MaybeSend;
@@ -51,6 +51,10 @@ pub trait SnapshotStore: MaybeSend + MaybeSync {
 }
 
 /// Control requests and events.
+///
+/// Weaker than a store's own operations: the two checks look, apply and then forget, one after the other. A crash in between
+/// leaves the request applied and still recorded, which asks for nothing more; of two that check at once both may say that they did.
+/// An event that is consumed is gone, whatever becomes of its consumer: a workflow's own wait uses it together with its step.
 pub trait SignalStore: MaybeSend + MaybeSync {
     /// Records a request, to be applied at the next task boundary.
     fn store_signal(

@@ -1,10 +1,10 @@
 //! The vocabulary traits over a [`Store`]: views of its records, and operations built on its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sayiir_core::branch::{JournalRef, Phase, Placement, RunNumber};
+use sayiir_core::branch::{BranchId, JournalRef, Phase, Placement, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::JournalRow;
 use sayiir_core::priority::Priority;
@@ -60,7 +60,7 @@ pub(crate) async fn load_snapshot<S: Store + ?Sized>(store: &S, instance_id: &st
 fn snapshot_of(record: InstanceRecord, journal: &[JournalRow]) -> WorkflowSnapshot {
     let (completed_tasks, last_completed_task_id) = results_of(journal);
     let entered_at = journal.last().map_or(record.summary.updated_at, |row| row.at);
-    let position = position_of(&record.branches, entered_at);
+    let position = position_of(&record.branches, journal, entered_at);
     let root = record.branches.into_iter().find(|branch| branch.branch.is_root());
     let stored = StoredAt { run: record.summary.run, revision: root.as_ref().map_or(0, |root| root.revision) };
     let placement = root.map_or(record.placement, |root| root.placement);
@@ -124,7 +124,7 @@ fn in_iteration(node: &Arc<str>, iteration: u32) -> Arc<str> {
 }
 
 /// Where the root branch stands.
-fn position_of(branches: &[BranchSummary], entered_at: Timestamp) -> ExecutionPosition {
+fn position_of(branches: &[BranchSummary], journal: &[JournalRow], entered_at: Timestamp) -> ExecutionPosition {
     let Some(root) = branches.iter().find(|branch| branch.branch.is_root()) else { return ExecutionPosition::NotStarted };
     let id = TaskId::of_label(&root.head.node);
     match root.head.phase {
@@ -144,13 +144,46 @@ fn position_of(branches: &[BranchSummary], entered_at: Timestamp) -> ExecutionPo
             wake_at: root.due_at.map(Into::into),
             next_task_id: None,
         },
-        Phase::Joining if root.pending == 0 => ExecutionPosition::AtJoin { join_id: id, completed_branches: TaskResults::new() },
+        Phase::Joining if root.pending == 0 => {
+            ExecutionPosition::AtJoin { join_id: id, completed_branches: ended_branches(root, branches, journal) }
+        }
         Phase::Joining => ExecutionPosition::AtFork {
             fork_id: id,
-            completed_branches: TaskResults::new(),
+            completed_branches: ended_branches(root, branches, journal),
             wake_at: branches.iter().filter_map(|branch| branch.due_at).min().map(Into::into),
         },
     }
+}
+
+/// What the ended branches of the fork at which the root waits gave, by each one's last node.
+fn ended_branches(root: &BranchSummary, branches: &[BranchSummary], journal: &[JournalRow]) -> TaskResults {
+    let last: BTreeMap<&BranchId, &JournalRow> = journal.iter().map(|row| (&row.branch, row)).collect();
+    let live: BTreeSet<&BranchId> = branches.iter().map(|branch| &branch.branch).collect();
+    let mut results = TaskResults::new();
+    for index in 0.. {
+        let child = root.branch.child(root.head.fork_revision, index);
+        match (live.contains(&child), last.get(&child)) {
+            (true, _) => {}
+            (false, None) => break,
+            (false, Some(row)) => {
+                let task_id = TaskId::of_label(&row.node);
+                results.extend(value_of(row, journal).map(|output| (task_id, TaskResult { task_id, output })));
+            }
+        }
+    }
+    results
+}
+
+/// The value that a row handed on, here or in the row that it refers to.
+fn value_of<'a>(mut row: &'a JournalRow, journal: &'a [JournalRow]) -> Option<Bytes> {
+    for _ in 0..journal.len() {
+        if let Some(value) = row.handed_on.as_ref().or(row.output.as_ref()) {
+            return Some(value.clone());
+        }
+        let of = row.same_as.as_ref()?;
+        row = journal.iter().find(|row| row.branch == of.branch && row.revision == of.revision)?;
+    }
+    None
 }
 
 pub(crate) async fn save_snapshot<S: Store + ?Sized>(store: &S, snapshot: &mut WorkflowSnapshot) -> BackendResult<()> {

@@ -12,11 +12,12 @@ use sayiir_core::control::SignalRequest;
 use sayiir_core::error::WorkflowError;
 use sayiir_core::future::{MaybeSend, MaybeSync};
 use sayiir_core::journal::JournalRow;
+use sayiir_core::snapshot::WorkflowSnapshot;
 use sayiir_core::task::TaskIdentifier;
 use sayiir_core::workflow::{ConflictPolicy, Workflow, WorkflowStatus};
 use sayiir_persistence::{
     BackendError, ControlAction, ControlCommand, ControlOutcome, InstanceFilter, InstanceRecord, InstanceSummary, NewEvent, SendOutcome,
-    Store,
+    SnapshotStore, Store,
 };
 
 use crate::checkpointing::runnable;
@@ -229,6 +230,32 @@ impl<B: Store> WorkflowClient<B> {
     /// `NotFound` if the id is unknown.
     pub async fn status(&self, instance_id: &str) -> Result<WorkflowStatus, RuntimeError> {
         Ok(self.record(instance_id).await?.summary.status)
+    }
+
+    /// An instance as a snapshot shows it, which says what follows a delay or a wait, too.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if the id is unknown, and if it belongs to another definition.
+    pub async fn snapshot<C, Input, M, Out>(
+        &self,
+        workflow: &Workflow<C, Input, M, Out>,
+        instance_id: &str,
+    ) -> Result<WorkflowSnapshot, RuntimeError>
+    where
+        C: Codec,
+        Input: 'static,
+        M: MaybeSend + MaybeSync + 'static,
+        Out: 'static,
+    {
+        let mut snapshot = self.backend.load_snapshot(instance_id).await?;
+        let (workflow, found) = (runnable(workflow), snapshot.definition_hash);
+        let plan = workflow.plan();
+        if *plan.hash() != found {
+            return Err(RuntimeError::mismatch(*plan.hash(), found));
+        }
+        snapshot.tell_next(plan);
+        Ok(snapshot)
     }
 
     /// Waits until an instance has ended, or until `timeout` is over: then the status is as it stands.

@@ -2,11 +2,22 @@
 //!
 //! A store's own tests call [`conformance!`] with a function that makes a fresh store on a [`TestClock`]:
 //!
-//! ```ignore
-//! sayiir_store_testkit::conformance!(|clock| Arc::new(InMemoryBackend::with_clock(clock)));
+//! ```
+//! # mod suite {
+//! use std::sync::Arc;
+//! use sayiir_persistence::{InMemoryBackend, Store};
+//! use sayiir_store_testkit::TestClock;
+//!
+//! fn fresh(clock: Arc<TestClock>) -> Arc<dyn Store> {
+//!     Arc::new(InMemoryBackend::with_clock(clock))
+//! }
+//!
+//! sayiir_store_testkit::conformance!(fresh);
+//! # }
 //! ```
 //!
-//! Every case is then a test of its own. [`run_all`] runs them in a loop instead.
+//! Every case is then a test of its own. [`run_all`] runs them in a loop instead. A store that outlives its process says
+//! how it is opened again, and how what its old versions wrote is opened: see [`conformance!`].
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -131,6 +131,7 @@ fn check_reads(bench: &Bench) {
     assert_eq!((root(bench, "timed").awaits.as_deref(), root(bench, "timed").run_at), (Some("go"), due));
     assert_eq!((root(bench, "parked").awaits.as_deref(), root(bench, "parked").run_at), (Some("go"), None));
     assert_eq!((root(bench, "paused").due_at, root(bench, "paused").run_at), (due, None));
+    assert_eq!((root(bench, "leased").run_at, root(bench, "leased").crashes), (Some(start + TTL), 0));
     let parent = root(bench, "forked");
     assert_eq!((parent.head.phase, parent.pending, parent.run_at), (Phase::Joining, 3, None));
     let leases: Vec<_> = bench.record("forked").branches.iter().map(|branch| branch.lease.is_some()).collect();

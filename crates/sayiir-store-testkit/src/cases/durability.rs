@@ -59,7 +59,12 @@ pub fn a_crash_at_every_write_leaves_whole_writes(home: Home<'_>) {
             assert_eq!(crashed, faulty.is_crashed());
             drop((bench, faulty));
             let bench = Bench::over(open(Arc::clone(&clock)), Arc::clone(&clock));
-            whole(&bench);
+            let applied = match fault {
+                _ if !crashed => u64::MAX,
+                Fault::CrashAfter => nth,
+                _ => nth - 1,
+            };
+            whole(&bench, applied);
             if !crashed {
                 break;
             }
@@ -78,9 +83,18 @@ fn life(bench: &Bench) {
     bench.apply("i", sayiir_persistence::ControlAction::Unpause);
 }
 
-fn whole(bench: &Bench) {
-    let Some(record) = wait(bench.store.instance("i")).unwrap() else { return };
+/// What the first so many writes of [`life`] leave, and nothing of the others.
+fn whole(bench: &Bench, applied: u64) {
+    let Some(record) = wait(bench.store.instance("i")).unwrap() else {
+        assert!(applied < 2, "the start was applied");
+        return;
+    };
     let kinds = bench.kinds(record.summary.run);
+    let writes =
+        [(2, EntryKind::Started), (3, EntryKind::TaskCompleted), (4, EntryKind::Forked), (6, EntryKind::Paused), (7, EntryKind::Unpaused)];
+    let expected: Vec<_> = writes.into_iter().filter(|(number, _)| *number <= applied).map(|(_, kind)| kind).collect();
+    assert_eq!(kinds, expected, "after {applied} writes");
+    assert_eq!(wait(bench.store.read_event("i", "go", 1)).unwrap().is_some(), applied >= 5);
     let at = |kind| kinds.contains(&kind);
     assert_eq!(record.branches.len(), if at(EntryKind::Forked) { 3 } else { 1 }, "{kinds:?}");
     assert_eq!(record.branches[0].pending, if at(EntryKind::Forked) { 2 } else { 0 });

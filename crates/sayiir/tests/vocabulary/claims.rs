@@ -170,6 +170,38 @@ async fn a_loop_shows_where_it_is<B: PersistentBackend + Clone>(store: B) {
     assert_eq!(store.load_snapshot("r").await.unwrap().state.position(), Some(&place(4)));
 }
 
+async fn a_snapshot_shows_forks_and_what_follows<B: PersistentBackend + Clone>(store: B) {
+    let flow = WorkflowBuilder::new(context("forked"))
+        .fork()
+        .branch("quick", |x: u32| async move { Ok(x + 1) })
+        .branch_flow("slow", |s| s.wait_for_signal("gate", "go", None))
+        .join("sum", |o: BranchOutputs<JsonCodec>| async move { Ok(o.get_by_id::<u32>("quick")? + o.get_by_id::<u32>("slow")?) })
+        .delay("rest", std::time::Duration::from_hours(1))
+        .then("last", |x: u32| async move { Ok(x) })
+        .build()
+        .unwrap();
+    let (runner, client) = (CheckpointingRunner::new(store.clone()), WorkflowClient::new(store.clone()));
+    runner.run(&flow, "f", 1).await.unwrap();
+    match store.load_snapshot("f").await.unwrap().state.position() {
+        Some(ExecutionPosition::AtFork { fork_id, completed_branches, wake_at: None }) => {
+            assert_eq!(*fork_id, TaskId::from("sum"));
+            let done: Vec<_> = completed_branches.values().map(|result| (result.task_id, &result.output[..])).collect();
+            assert_eq!(done, [(TaskId::from("sum/quick"), &b"2"[..])]);
+        }
+        other => panic!("{other:?}"),
+    }
+    store.send_event("f", "go", Bytes::from_static(b"5")).await.unwrap();
+    runner.resume(&flow, "f").await.unwrap();
+    match client.snapshot(&flow, "f").await.unwrap().state.position() {
+        Some(ExecutionPosition::AtDelay { delay_id, next_task_id, .. }) => {
+            assert_eq!((*delay_id, *next_task_id), (TaskId::from("rest"), Some(TaskId::from("last"))));
+        }
+        other => panic!("{other:?}"),
+    }
+    let other = WorkflowBuilder::new(context("other")).then("a", |x: u32| async move { Ok(x) }).build().unwrap();
+    assert!(client.snapshot(&other, "f").await.unwrap_err().to_string().contains("mismatch"));
+}
+
 macro_rules! on_each_store {
     ($($test:ident)*) => {
         mod memory {
@@ -197,4 +229,5 @@ on_each_store! {
     what_can_be_claimed
     an_old_snapshot_moves_nothing_back
     a_loop_shows_where_it_is
+    a_snapshot_shows_forks_and_what_follows
 }

@@ -97,6 +97,7 @@ macro_rules! for_each_case {
                 an_event_is_stamped_when_it_arrives
                 parking_again_can_keep_the_first_deadline
                 a_waiter_without_a_time_is_never_due_by_itself
+                an_event_that_races_with_its_timeout_is_heard_or_kept
                 concurrent_senders_lose_nothing
             }
             control {
@@ -115,6 +116,7 @@ macro_rules! for_each_case {
                 a_recorded_request_reaches_free_and_leased_branches
                 a_recorded_cancel_reaches_a_paused_run
                 a_cleared_request_is_forgotten
+                owners_that_race_with_control_miss_none_of_it
                 control_is_journaled
             }
             requests {
@@ -134,6 +136,7 @@ macro_rules! for_each_case {
                 children_of_a_second_fork_have_new_ids
                 nested_forks_count_their_own
                 a_failure_holds_every_branch
+                nothing_is_accepted_behind_a_failure_or_a_cancel
                 a_fork_in_a_cancelled_run_is_refused
                 outputs_of_ended_branches_are_read_in_order
             }

@@ -4,7 +4,7 @@ use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::EntryKind;
 use sayiir_core::transition::Wake;
 use sayiir_core::workflow::WorkflowStatus;
-use sayiir_persistence::{BranchView, ControlAction, ControlOutcome, Refusal};
+use sayiir_persistence::{BranchView, CommitOutcome, ControlAction, ControlOutcome, Refusal};
 
 use super::{HOUR, MINUTE};
 use crate::bench::{advance, delay, fail, finish, fork, hand_back, park};
@@ -252,6 +252,42 @@ pub fn a_cleared_request_is_forgotten(make: Factory<'_>) {
     wait(bench.store.clear_control("i", SignalKind::Cancel)).unwrap();
     assert_eq!((asked(&bench, "i", SignalKind::Cancel), bench.claim(lease)), (None, Vec::<BranchView>::new()));
     wait(bench.store.clear_control("unknown", SignalKind::Pause)).unwrap();
+}
+
+pub fn owners_that_race_with_control_miss_none_of_it(make: Factory<'_>) {
+    const ROUNDS: usize = 15;
+    let bench = Bench::new(make);
+    let lease = bench.lease();
+    let mut view = bench.start_held("i", lease);
+    let run = view.run;
+    let accepted = std::thread::scope(|scope| {
+        let client = scope.spawn(|| {
+            for _ in 0..ROUNDS {
+                bench.apply("i", ControlAction::Pause);
+                bench.apply("i", ControlAction::Unpause);
+            }
+            bench.apply("i", ControlAction::Cancel);
+        });
+        let mut accepted = 0;
+        loop {
+            match bench.commit(lease, advance(&view, "1", "b")) {
+                CommitOutcome::Accepted { .. } => accepted += 1,
+                CommitOutcome::Refused(Refusal::Moved) => {}
+                CommitOutcome::Refused(Refusal::Ended) => break,
+                other => panic!("{other:?}"),
+            }
+            match wait(bench.store.load(lease, run, vec![])).unwrap().pop() {
+                Some(now) => view = now,
+                None => break,
+            }
+        }
+        client.join().unwrap();
+        accepted
+    });
+    let kinds = bench.kinds(run);
+    let count = |kind| kinds.iter().filter(|found| **found == kind).count();
+    assert_eq!((count(EntryKind::TaskCompleted), count(EntryKind::Paused), count(EntryKind::Unpaused)), (accepted, ROUNDS, ROUNDS));
+    assert_eq!(kinds.last(), Some(&EntryKind::Cancelled), "nothing comes behind it");
 }
 
 pub fn control_is_journaled(make: Factory<'_>) {

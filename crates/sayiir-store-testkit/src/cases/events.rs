@@ -2,7 +2,7 @@
 
 use sayiir_core::transition::{Next, Transition, Wake};
 use sayiir_core::workflow::WorkflowStatus;
-use sayiir_persistence::{ControlAction, Refusal, SendOutcome};
+use sayiir_persistence::{CommitOutcome, ControlAction, Refusal, SendOutcome};
 
 use super::{HOUR, MINUTE, SECOND};
 use crate::bench::{advance, finish, fork, hand_back, park, receive, time_out};
@@ -250,6 +250,34 @@ pub fn concurrent_senders_lose_nothing(make: Factory<'_>) {
     });
     assert_eq!((received, view.mail, view.events.len()), (40, 40, 0));
     bench.ok(lease, advance(&view, "1", "b"));
+}
+
+pub fn an_event_that_races_with_its_timeout_is_heard_or_kept(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let lease = bench.lease();
+    for round in 0..20 {
+        let id = format!("i{round}");
+        bench.ok(lease, park(&bench.start_held(&id, lease), "w", "go", Some(MINUTE)));
+        bench.tick(MINUTE);
+        let view = bench.claim_one(lease);
+        let timed_out = std::thread::scope(|scope| {
+            let sender = scope.spawn(|| bench.send(&id, "go", "p"));
+            let outcome = bench.commit(lease, time_out(&view, "b"));
+            sender.join().unwrap();
+            outcome
+        });
+        let now = bench.reload(lease, &view);
+        assert_eq!((now.mail, now.events.len()), (1, 1), "the event is there in any case");
+        match timed_out {
+            CommitOutcome::Accepted { .. } => assert_eq!(now.revision, view.revision + 1),
+            other => {
+                assert_eq!(other, CommitOutcome::Refused(Refusal::Moved));
+                bench.ok(lease, receive(&now, "go", "p", "b"));
+            }
+        }
+        let view = bench.reload(lease, &view);
+        bench.ok(lease, finish(&view, "1"));
+    }
 }
 
 /// The waiter, once an event has woken it; a wake-up that never comes fails the test.

@@ -1,6 +1,7 @@
 //! Forks and joins: every child is counted once, and the last one readies its parent.
 
 use sayiir_core::branch::{LeaseId, Phase};
+use sayiir_core::journal::EntryKind;
 use sayiir_core::transition::Wake;
 use sayiir_core::workflow::WorkflowStatus;
 use sayiir_persistence::{BranchView, CommitOutcome, ControlAction, Refusal};
@@ -147,6 +148,47 @@ pub fn a_failure_holds_every_branch(make: Factory<'_>) {
     bench.refused(lease, end(&views[2], "late"), Refusal::Ended);
     bench.tick(MINUTE);
     assert_eq!(bench.claim(lease), []);
+}
+
+pub fn nothing_is_accepted_behind_a_failure_or_a_cancel(make: Factory<'_>) {
+    for cancels in [false, true] {
+        let bench = Bench::new(make);
+        let lease = bench.lease();
+        let parent = bench.start_held("i", lease);
+        bench.ok(lease, fork(&parent, "f", 24, 0));
+        let work = |fails: bool| {
+            let lease = bench.lease();
+            let (mut ended, mut readied) = (0, 0);
+            while let Some(view) = bench.claim_in(lease, 1, bench.scope()).pop() {
+                let last = if fails && ended == 3 { fail(&view, "broken") } else { end(&view, "x") };
+                match bench.commit(lease, last) {
+                    CommitOutcome::Accepted { readied_parent, .. } => readied += usize::from(readied_parent.is_some()),
+                    other => assert_eq!(other, CommitOutcome::Refused(Refusal::Ended)),
+                }
+                ended += 1;
+            }
+            readied
+        };
+        let readied: usize = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..3).map(|number| scope.spawn(move || work(number == 0 && !cancels))).collect();
+            if cancels {
+                bench.apply("i", ControlAction::Cancel);
+            }
+            workers.into_iter().map(|worker| worker.join().unwrap()).sum()
+        });
+        let record = bench.record("i");
+        let kinds = bench.kinds(parent.run);
+        let count = |kind| kinds.iter().filter(|found| **found == kind).count();
+        let ends = count(EntryKind::TaskCompleted);
+        if readied == 1 {
+            // All were done before: the root is ready, or was when it was cancelled.
+            assert_eq!(ends, 24);
+        } else if cancels {
+            assert_eq!((kinds.last(), record.branches.len()), (Some(&EntryKind::Cancelled), 0));
+        } else {
+            assert_eq!((count(EntryKind::Failed), record.branches.len()), (1, 25 - ends), "what had not ended is held");
+        }
+    }
 }
 
 pub fn a_fork_in_a_cancelled_run_is_refused(make: Factory<'_>) {

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-const PAGES: &[&str] = &["README.md", "CONTRIBUTING.md", "docs/ARCHITECTURE.md"];
+const PAGES: &[&str] = &["README.md", "CONTRIBUTING.md", "docs/ARCHITECTURE.md", "docs/writing-a-store.md"];
 
 fn files(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(directory).unwrap() {

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::plan::Place;
 use sayiir_core::workflow::{ConflictPolicy, RunnableWorkflow};
-use sayiir_persistence::{ControlAction, Definition, StartOutcome, StartRun, Store};
-use sayiir_reference::{Case, Control, Outside, Reference, control};
+use sayiir_persistence::{BackendError, Definition, StartOutcome, StartRun, Store};
+use sayiir_reference::{Case, Control, Outside, Reference};
+use sayiir_runtime::{RuntimeError, WorkflowClient};
 
 use crate::world::World;
 
@@ -85,17 +86,28 @@ impl Errand {
     }
 
     async fn meddle(&self, world: &Arc<World>, store: &Arc<dyn Store>) {
+        let client = WorkflowClient::new(Arc::clone(store));
+        let cancels = matches!(self.case.control, Control::Cancel(_));
         // No answer is fine: a later turn does it, or nobody.
-        let _ = match world.below(12) {
-            0 | 1 => control(&**store, &self.id, ControlAction::Pause).await,
-            2 => control(&**store, &self.id, ControlAction::Unpause).await,
-            3 => store.request_control(&self.id, SignalKind::Pause, SignalRequest::default()).await.map(drop),
-            4 => store.clear_control(&self.id, SignalKind::Pause).await,
-            5 if matches!(self.case.control, Control::Cancel(_)) => control(&**store, &self.id, ControlAction::Cancel).await,
-            6 if matches!(self.case.control, Control::Cancel(_)) => {
-                store.request_control(&self.id, SignalKind::Cancel, SignalRequest::default()).await.map(drop)
+        match world.below(12) {
+            0 | 1 => self.told(world, client.pause(&self.id, None, None).await.err()),
+            2 => self.told(world, client.unpause(&self.id).await.err()),
+            3 => drop(store.request_control(&self.id, SignalKind::Pause, SignalRequest::default()).await),
+            4 => drop(store.clear_control(&self.id, SignalKind::Pause).await),
+            5 if cancels => self.told(world, client.cancel(&self.id, None, None).await.err()),
+            6 if cancels => drop(store.request_control(&self.id, SignalKind::Cancel, SignalRequest::default()).await),
+            7 => self.told(world, client.status(&self.id).await.err()),
+            8 => self.told(world, client.history(&self.id).await.err()),
+            _ => {}
+        }
+    }
+
+    /// Looks at what the client was told: the store gave no answer, or the instance has ended.
+    fn told(&self, world: &World, error: Option<RuntimeError>) {
+        match error {
+            None | Some(RuntimeError::Backend(BackendError::Backend(_) | BackendError::CannotPause(_) | BackendError::CannotCancel(_))) => {
             }
-            _ => Ok(()),
-        };
+            Some(other) => world.violate(format!("the client of {} was told {other:?}", self.id)),
+        }
     }
 }

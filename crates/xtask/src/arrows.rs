@@ -21,7 +21,7 @@ pub(crate) const ALLOWED: &[(&str, &[&str])] = &[
     ("sayiir", &["sayiir-core", "sayiir-persistence", "sayiir-runtime", "sayiir-sqlite"]),
     ("sayiir-cli", &["sayiir"]),
     ("sayiir-bench", &["sayiir"]),
-    ("sayiir-sim", &["sayiir-core", "sayiir-persistence", "sayiir-driver", "sayiir-reference"]),
+    ("sayiir-sim", &["sayiir-core", "sayiir-persistence", "sayiir-driver", "sayiir-runtime", "sayiir-reference"]),
     ("sayiir-reference", &["sayiir-core", "sayiir-persistence", "sayiir-store-testkit", "sayiir-sqlite", "sayiir-runtime"]),
     ("xtask", &[]),
 ];

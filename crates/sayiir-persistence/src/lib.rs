@@ -14,6 +14,7 @@ mod nonce;
 mod status;
 pub mod store;
 mod traits;
+mod view;
 mod vocabulary;
 pub mod wakeups;
 

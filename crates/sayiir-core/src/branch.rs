@@ -197,6 +197,8 @@ pub struct BranchView {
     pub events: Vec<EventHead>,
     /// The value of the head's input. Empty while joining (the store reads the children's outputs then).
     pub input: Bytes,
+    /// The trace context that the run was started with, as a W3C `traceparent`.
+    pub trace: Option<Arc<str>>,
     /// The store's time when this was read.
     pub now: Timestamp,
 }

@@ -70,6 +70,8 @@ entry_kinds! {
     Unpaused = 15 "unpaused",
     /// The run's position was imported from a snapshot.
     Imported = 16 "imported",
+    /// A task stored a sub-step: the node is the task's path, a slash, and the sub-step's name; the output is its result.
+    SubStepCompleted = 17 "sub_step_completed",
 }
 
 impl EntryKind {
@@ -88,7 +90,8 @@ impl EntryKind {
             | Self::Cancelled
             | Self::Paused
             | Self::Unpaused
-            | Self::Imported => false,
+            | Self::Imported
+            | Self::SubStepCompleted => false,
         }
     }
 }

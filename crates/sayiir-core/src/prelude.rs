@@ -5,7 +5,7 @@ pub use crate::branch_results::NamedBranchResults;
 #[cfg(feature = "json")]
 pub use crate::codec::JsonCodec;
 pub use crate::codec::{Codec, Decoder, Encoder, EnvelopeCodec};
-pub use crate::context::{TaskExecutionContext, WorkflowContext, get_task_context};
+pub use crate::context::{TaskExecutionContext, WorkflowContext, checkpoint, get_task_context};
 pub use crate::error::{BoxError, BuildError, BuildErrors, CodecError, DoNotRetry, RetryAfter, WorkflowError};
 pub use crate::ids::{DefinitionHash, TaskId, WorkflowId};
 pub use crate::loop_result::{LoopResult, MaxIterationsPolicy};

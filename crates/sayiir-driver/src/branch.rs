@@ -34,7 +34,7 @@ impl Session {
             if input == Input::Taken && ticket.group().is_draining() {
                 input = Input::HandBack;
             }
-            turn = match self.turn(ticket, workflows, &*workflow, &mut hold, branch, input).await {
+            turn = match self.turn(ticket, workflows, &workflow, &mut hold, branch, input).await {
                 Ok(next) => next,
                 Err(fault) => {
                     let Fault { instance_id, branch, node, cause } = &fault;
@@ -50,7 +50,7 @@ impl Session {
         self: &Arc<Self>,
         ticket: &Ticket,
         workflows: &Arc<WorkflowSet>,
-        workflow: &dyn RunnableWorkflow,
+        workflow: &Arc<dyn RunnableWorkflow>,
         hold: &mut Hold,
         branch: Box<BranchView>,
         input: Input,
@@ -96,19 +96,18 @@ impl Session {
     async fn perform(
         self: &Arc<Self>,
         ticket: &Ticket,
-        workflow: &dyn RunnableWorkflow,
+        workflow: &Arc<dyn RunnableWorkflow>,
         hold: &Hold,
         branch: Box<BranchView>,
         effect: Effect,
     ) -> Result<Turn, Fault> {
         match effect {
-            Effect::RunTask(run) => match self.run_task(hold, workflow, &branch, run).await {
-                Ok(TaskEnd::Told(input)) => Ok(Some((branch, input))),
-                Ok(TaskEnd::Aborted) => {
+            Effect::RunTask(run) => match self.run_task(hold, workflow, branch, run).await? {
+                TaskEnd::Told(branch, input) => Ok(Some((branch, input))),
+                TaskEnd::Aborted => {
                     ticket.group().note_left();
                     Ok(None)
                 }
-                Err(cause) => Err(Fault::at(&branch, cause)),
             },
             Effect::ReadEvent { name, seq } => {
                 let payload = ask(&*self.host, self.options.patience, || self.store.read_event(&branch.instance_id, &name, seq)).await;
@@ -162,21 +161,30 @@ impl Session {
     async fn reloaded(&self, branch: Box<BranchView>, input: Input) -> Result<Turn, Fault> {
         let loaded = self.load(branch.run, vec![branch.branch.clone()]).await;
         let Some(fresh) = loaded.map_err(|cause| Fault::at(&branch, cause))?.pop() else { return Ok(None) };
-        let same = (&fresh.head.node, fresh.head.attempt) == (&branch.head.node, branch.head.attempt)
-            && (fresh.head.phase == branch.head.phase || (branch.head.phase == Phase::Start && fresh.head.phase == Phase::At));
-        let same = same || !holds(Rule::LooksForOwnRow);
+        let same = is_same_attempt(&fresh, &branch) || !holds(Rule::LooksForOwnRow);
         let input = match input {
             Input::TaskReturned(_) | Input::TaskFailed(_) if same => input,
-            Input::Taken | Input::HandBack | Input::TaskReturned(_) | Input::TaskFailed(_) | Input::EventRead { .. } => Input::Taken,
+            Input::Taken
+            | Input::HandBack
+            | Input::TaskReturned(_)
+            | Input::TaskFailed(_)
+            | Input::SubStepReturned { .. }
+            | Input::EventRead { .. } => Input::Taken,
         };
         Ok(Some((Box::new(fresh), input)))
     }
 }
 
+/// Whether a branch that was loaded again still stands where it stood, at the same attempt.
+pub(crate) fn is_same_attempt(fresh: &BranchView, seen: &BranchView) -> bool {
+    (&fresh.head.node, fresh.head.attempt) == (&seen.head.node, seen.head.attempt)
+        && (fresh.head.phase == seen.head.phase || (seen.head.phase == Phase::Start && fresh.head.phase == Phase::At))
+}
+
 const fn is_for_good(input: &Input) -> bool {
     match input {
         Input::TaskFailed(TaskFailure { error: _, retry }) => matches!(retry, RetryAdvice::Never),
-        Input::Taken | Input::HandBack | Input::TaskReturned(_) | Input::EventRead { .. } => false,
+        Input::Taken | Input::HandBack | Input::TaskReturned(_) | Input::SubStepReturned { .. } | Input::EventRead { .. } => false,
     }
 }
 

@@ -7,6 +7,7 @@
 //! Architecture Invariant: nothing here has an opinion about retries, timeouts, joins or loops.
 
 mod ask;
+mod attempt;
 mod branch;
 mod commit;
 mod group;

@@ -20,6 +20,8 @@ use sayiir_engine::{Input, RetryAdvice, RunTask, TaskFailure};
 use sayiir_persistence::StoreError;
 
 use crate::ask::ask;
+use crate::attempt::RunningAttempt;
+use crate::group::Fault;
 use crate::session::{Hold, Session};
 
 /// How long a task that is to run alone waits for others to end, and how long it keeps others from starting.
@@ -27,8 +29,8 @@ const ALONE_WAIT: Duration = Duration::from_secs(5);
 
 /// How a task ended.
 pub(crate) enum TaskEnd {
-    /// With something to tell the engine.
-    Told(Input),
+    /// With something to tell the engine, and the branch as its sub-steps left it.
+    Told(Box<BranchView>, Input),
     /// It was aborted, since the branch is no longer this session's.
     Aborted,
 }
@@ -36,26 +38,32 @@ pub(crate) enum TaskEnd {
 impl Session {
     /// Runs the task that is owed.
     pub(crate) async fn run_task(
-        &self,
+        self: &Arc<Self>,
         hold: &Hold,
-        workflow: &dyn RunnableWorkflow,
-        branch: &BranchView,
+        workflow: &Arc<dyn RunnableWorkflow>,
+        branch: Box<BranchView>,
         run: RunTask,
-    ) -> Result<TaskEnd, StoreError> {
+    ) -> Result<TaskEnd, Fault> {
         let Some(task) = workflow.task(run.node).map(Arc::clone) else {
             let error = WorkflowError::TaskNotImplemented(run.path.to_string());
-            return Ok(TaskEnd::Told(Input::TaskFailed(TaskFailure::for_good(error.to_string()))));
+            return Ok(TaskEnd::Told(branch, Input::TaskFailed(TaskFailure::for_good(error.to_string()))));
         };
-        let input = self.task_input(workflow, branch, &run).await?;
-        let context = Self::context(workflow, branch, &run);
-        let attempt = async move { task.run(input).await };
-        let attempt = context::scope(context, AssertUnwindSafe(attempt).catch_unwind());
-        let limited = self.within(run.timeout, &run.path, attempt);
+        let input = self.task_input(&**workflow, &branch, &run).await.map_err(|cause| Fault::at(&branch, cause))?;
+        let context = Self::context(&**workflow, &branch, &run);
+        let attempt = RunningAttempt::new(self, workflow, branch, Arc::clone(&run.path));
+        let guard = attempt.guard();
+        let context = Arc::new(context.with_services(Arc::<RunningAttempt>::clone(&attempt)));
+        let running = async move { task.run(input).await };
+        let running = context::scope(context, AssertUnwindSafe(running).catch_unwind());
+        let limited = self.within(run.timeout, &run.path, running);
         let Some(ended) = hold.unless_aborted(self.beside(run.alone, limited)).await else { return Ok(TaskEnd::Aborted) };
-        Ok(TaskEnd::Told(match ended {
-            Ok(output) => self.fitting(branch, &run, output),
+        let Some(branch) = attempt.end().await else { return Ok(TaskEnd::Aborted) };
+        drop(guard);
+        let input = match ended {
+            Ok(output) => self.fitting(&branch, &run, output),
             Err(failure) => Input::TaskFailed(failure),
-        }))
+        };
+        Ok(TaskEnd::Told(branch, input))
     }
 
     /// Runs beside other tasks, or alone as far as that can be had in bounded time.
@@ -117,19 +125,17 @@ impl Session {
         Ok(TaskInput::Branches(run.children.iter().map(|(name, _)| Arc::clone(name)).zip(outputs).collect()))
     }
 
-    fn context(workflow: &dyn RunnableWorkflow, branch: &BranchView, run: &RunTask) -> Arc<TaskExecutionContext> {
+    fn context(workflow: &dyn RunnableWorkflow, branch: &BranchView, run: &RunTask) -> TaskExecutionContext {
         let plan = workflow.plan();
         let task = plan.task_at(run.node);
         let task_id = task.map_or_else(|| Arc::clone(&run.path), |task| Arc::clone(&task.task));
-        let names =
+        let mut context =
             TaskExecutionContext::new(Arc::clone(plan.name()), Arc::clone(&branch.instance_id), branch.run, task_id, Arc::clone(&run.path));
-        Arc::new(TaskExecutionContext {
-            metadata: task.map(|task| task.metadata.clone()).unwrap_or_default(),
-            workflow_metadata_json: workflow.metadata_json().cloned(),
-            iterations: iterations(plan, &run.path),
-            attempt: run.attempt,
-            ..names
-        })
+        context.metadata = task.map(|task| task.metadata.clone()).unwrap_or_default();
+        context.workflow_metadata_json = workflow.metadata_json().cloned();
+        context.iterations = iterations(plan, &run.path);
+        context.attempt = run.attempt;
+        context
     }
 
     /// Refuses an output that the store cannot hold, before it is tried.

@@ -7,7 +7,7 @@ use sayiir_core::TaskId;
 use sayiir_core::branch::{BranchView, Head, JournalRef, Phase, Placement};
 use sayiir_core::error::WorkflowError;
 use sayiir_core::journal::EntryKind;
-use sayiir_core::plan::{NodeIx, NodeSpec, Place};
+use sayiir_core::plan::{NodeIx, NodeSpec, Place, sub_step_path};
 use sayiir_core::transition::{Child, Entry, EventGuard, Next, Output, Transition, Wake};
 
 use crate::advance::Destination;
@@ -32,6 +32,7 @@ pub fn decide(definition: Definition<'_>, branch: &BranchView, input: Input) -> 
         Input::HandBack => at.hand_back(),
         Input::TaskReturned(output) => at.returned(output),
         Input::TaskFailed(failure) => at.failed(failure),
+        Input::SubStepReturned { name, output } => at.sub_step(&name, output),
         Input::EventRead { seq, payload } => at.event(seq, &payload),
     }
 }
@@ -192,6 +193,14 @@ impl At<'_> {
                 self.fail(format!("{}: a task returned at a node that runs none", self.path()))
             }
         }
+    }
+
+    /// A part of the task is stored; the branch stays where it is, and the task runs on.
+    fn sub_step(&self, name: &str, output: Bytes) -> Decision {
+        let attempt = self.branch.head.attempt + 1;
+        let node = sub_step_path(&self.path(), name);
+        let entry = Entry { node, ..self.entry(EntryKind::SubStepCompleted, attempt, Output::Value(output)) };
+        self.commit(Some(entry), EventGuard::None, Next::Run { head: self.branch.head.clone() })
     }
 
     fn take_arm(&self, key: Bytes, first: NodeIx, default_key: Option<String>) -> Decision {

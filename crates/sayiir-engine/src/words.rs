@@ -34,6 +34,13 @@ pub enum Input {
     TaskReturned(Bytes),
     /// The task at its node failed.
     TaskFailed(TaskFailure),
+    /// The task at its node, which runs on, has the result of a part of itself to store.
+    SubStepReturned {
+        /// The part's name within the task.
+        name: Arc<str>,
+        /// Its result.
+        output: Bytes,
+    },
     /// The payload of the event that [`Effect::ReadEvent`] asked for.
     EventRead {
         /// The event's number.

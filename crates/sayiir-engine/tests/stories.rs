@@ -126,6 +126,31 @@ fn a_task_that_kills_its_workers_fails_its_instance() {
 }
 
 #[test]
+fn a_task_stores_parts_of_itself_and_runs_on() {
+    let nodes = [retried("a", 1), t("b")];
+    let told = "a/x#1 stored, a/y%2Fz#1 stored, a#1 ok, b#1 ok, completed 3";
+    let world = story(&nodes, "start 1; part a:x=7; part a:y/z=8; ok a=2; ok b=3", told);
+    assert!(world.running().is_empty());
+    let world = story(&nodes, "start 1; part a:x=7", "a/x#1 stored");
+    assert_eq!((world.running(), world.input_of("a")), (vec!["a".to_owned()], "1".to_owned()), "the task still has its own input");
+    // A part belongs to its attempt, and ends the count of lost owners.
+    story(
+        &nodes,
+        "start; part a:x; fail a; tick 1s; part a:y; ok a; ok b",
+        "a/x#1 stored, a#1 failed, a/y#2 stored, a#2 ok, b#1 ok, completed b",
+    );
+    let crashes = "crash; ".repeat(4);
+    story_once(&nodes, &format!("start; {crashes} part a:x; {crashes} ok a"), "a/x#1 stored, a#1 ok");
+    // Also where there is more than a task: joins, key tasks, loops.
+    let nodes = [fork("j", vec![("x", vec![t("p")]), ("y", vec![t("q")])])];
+    story(
+        &nodes,
+        "start; ok j/x/p; part j/y/q:s; ok j/y/q; part j:s; ok j=1",
+        "j/x/p#1 ok, j/y/q/s#1 stored, j/y/q#1 ok, j/s#1 stored, j#1 joined, completed 1",
+    );
+}
+
+#[test]
 fn forks_run_side_by_side_and_join() {
     let nodes = [t("a"), fork("j", vec![("x", vec![t("p")]), ("y", vec![t("q"), t("r")])]), t("z")];
     let world = story(&nodes, "start; ok a=1", "a#1 ok");

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use sayiir_core::branch::{Phase, Placement};
+use sayiir_core::branch::{BranchId, Phase, Placement, RunNumber};
 use sayiir_core::transition::{EventGuard, Next, Output, Transition};
 use sayiir_core::validate_instance_id;
 
@@ -47,9 +47,14 @@ fn placement(limits: &Limits, placement: &Placement, instance_id: &str) -> Resul
 }
 
 fn definition(limits: &Limits, definition: &Definition, instance_id: &str) -> Result<(), StoreError> {
-    let Definition { hash: _, name: workflow, version } = definition;
+    let Definition { hash: _, name: workflow, version, document } = definition;
     name(limits, workflow, "the workflow name", instance_id)?;
-    name(limits, version, "the workflow version", instance_id)
+    name(limits, version, "the workflow version", instance_id)?;
+    let document = document.as_deref().unwrap_or_default();
+    if document.len() > limits.payload_bytes {
+        return Err(limit(format!("the document of the definition of instance {instance_id:?}"), document.len(), limits.payload_bytes));
+    }
+    Ok(())
 }
 
 /// Checks a start.
@@ -59,7 +64,15 @@ pub fn check_start(limits: &Limits, request: &StartRun) -> Result<(), StoreError
     definition(limits, &request.definition, id)?;
     name(limits, &request.first_node, "the first node", id)?;
     placement(limits, &request.placement, id)?;
+    if let Some(trace) = &request.trace {
+        name(limits, trace, "the trace context", id)?;
+    }
     payload(limits, &request.input, || format!("the input of instance {id:?}"))
+}
+
+/// Checks what a task reports.
+pub fn check_progress(limits: &Limits, run: RunNumber, branch: &BranchId, progress: &Bytes) -> Result<(), StoreError> {
+    payload(limits, progress, || format!("the progress of branch {branch} of run {run}"))
 }
 
 /// Checks an event that is to be sent.

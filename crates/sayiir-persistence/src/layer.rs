@@ -17,6 +17,9 @@ pub enum Operation {
     NextDue,
     Load,
     Renew,
+    ReportProgress,
+    SubSteps,
+    DefinitionDocument,
     ReadValues,
     ReadBranchOutputs,
     ReadEvent,
@@ -43,6 +46,7 @@ impl Operation {
             | Self::Commit
             | Self::Claim
             | Self::Renew
+            | Self::ReportProgress
             | Self::SendEvent
             | Self::TakeEvent
             | Self::Control
@@ -53,6 +57,8 @@ impl Operation {
             Self::Sessions
             | Self::NextDue
             | Self::Load
+            | Self::SubSteps
+            | Self::DefinitionDocument
             | Self::ReadValues
             | Self::ReadBranchOutputs
             | Self::ReadEvent
@@ -109,7 +115,7 @@ macro_rules! forward_store {
 
     (@all $except:tt $how:tt) => {
         $crate::forward_store!(@each $except $how
-            limits wakeups open_session sessions expire_leases start commit claim next_due load renew read_values read_branch_outputs read_event put_event take_event control request_control requested_control clear_control instance journal list delete import
+            limits wakeups open_session sessions expire_leases start commit claim next_due load renew report_progress sub_steps definition_document read_values read_branch_outputs read_event put_event take_event control request_control requested_control clear_control instance journal list delete import
         );
     };
     (@each $except:tt $how:tt $($method:ident)*) => {
@@ -128,6 +134,9 @@ macro_rules! forward_store {
     (@one next_due [next_due $($rest:tt)*] $how:tt) => {};
     (@one load [load $($rest:tt)*] $how:tt) => {};
     (@one renew [renew $($rest:tt)*] $how:tt) => {};
+    (@one report_progress [report_progress $($rest:tt)*] $how:tt) => {};
+    (@one sub_steps [sub_steps $($rest:tt)*] $how:tt) => {};
+    (@one definition_document [definition_document $($rest:tt)*] $how:tt) => {};
     (@one read_values [read_values $($rest:tt)*] $how:tt) => {};
     (@one read_branch_outputs [read_branch_outputs $($rest:tt)*] $how:tt) => {};
     (@one read_event [read_event $($rest:tt)*] $how:tt) => {};
@@ -212,6 +221,21 @@ macro_rules! forward_store {
             $crate::forward_store!(@ask $how self Renew renew [] [lease, ttl, branches])
         }
     };
+    (@one report_progress [] $how:tt) => {
+        fn report_progress(&self, lease: $crate::store_types::LeaseId, run: $crate::store_types::RunNumber, branch: $crate::store_types::BranchId, progress: $crate::store_types::Bytes) -> $crate::StoreFuture<'_, bool> {
+            $crate::forward_store!(@ask $how self ReportProgress report_progress [] [lease, run, branch, progress])
+        }
+    };
+    (@one sub_steps [] $how:tt) => {
+        fn sub_steps(&self, run: $crate::store_types::RunNumber, branch: $crate::store_types::BranchId, node: ::std::sync::Arc<str>) -> $crate::StoreFuture<'_, Vec<(::std::sync::Arc<str>, $crate::store_types::Bytes)>> {
+            $crate::forward_store!(@ask $how self SubSteps sub_steps [] [run, branch, node])
+        }
+    };
+    (@one definition_document [] $how:tt) => {
+        fn definition_document(&self, hash: $crate::store_types::DefinitionHash) -> $crate::StoreFuture<'_, Option<::std::sync::Arc<str>>> {
+            $crate::forward_store!(@ask $how self DefinitionDocument definition_document [] [hash])
+        }
+    };
     (@one read_values [] $how:tt) => {
         fn read_values(&self, run: $crate::store_types::RunNumber, rows: Vec<$crate::store_types::JournalRef>) -> $crate::StoreFuture<'_, Vec<$crate::store_types::Bytes>> {
             $crate::forward_store!(@ask $how self ReadValues read_values [] [run, rows])
@@ -290,6 +314,7 @@ pub mod store_types {
     pub use std::time::Duration;
 
     pub use bytes::Bytes;
+    pub use sayiir_core::DefinitionHash;
     pub use sayiir_core::branch::{BranchId, JournalRef, LeaseId, RunNumber};
     pub use sayiir_core::control::{SignalKind, SignalRequest};
     pub use sayiir_core::journal::JournalRow;

@@ -90,13 +90,14 @@ async fn atomically(
     let expected = snapshot.definition_hash;
     let request = StartRun {
         instance_id: Arc::clone(&snapshot.instance_id),
-        definition: Definition { hash: expected, name: Arc::from(""), version: Arc::from("") },
+        definition: Definition { hash: expected, name: Arc::from(""), version: Arc::from(""), document: None },
         policy,
         input: snapshot.initial_input_bytes().unwrap_or_default(),
         first_node: Arc::from(first_task.id.to_label()),
         placement: placement_of(first_task.priority, &first_task.tags),
         nonce: crate::nonce::fresh(store).await.map_err(BackendError::from)?,
         lease: None,
+        trace: None,
     };
     match start(store, request).await.map_err(BackendError::from)? {
         StartOutcome::Fresh { run, created_at, root: _ } => {

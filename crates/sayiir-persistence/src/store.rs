@@ -72,6 +72,19 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
     /// and at which revision (a moved one has news: a pause, an unpause, a request).
     fn renew(&self, lease: LeaseId, ttl: Duration, branches: Vec<(RunNumber, BranchId)>) -> StoreFuture<'_, Vec<Option<u64>>>;
 
+    /// Keeps the latest progress that the task of a branch reports; false, and nothing is kept, if the branch is not
+    /// leased to `lease`. It moves no revision and is no part of the journal. It stays until the branch leaves the
+    /// attempt (a transition to another node, phase or attempt takes it away), also when its owner is lost.
+    fn report_progress(&self, lease: LeaseId, run: RunNumber, branch: BranchId, progress: Bytes) -> StoreFuture<'_, bool>;
+
+    /// The sub-steps that the task at the node path `node` of a branch has stored: the rows of kind
+    /// [`SubStepCompleted`](sayiir_core::journal::EntryKind::SubStepCompleted) right under it, by their node paths, in
+    /// order of path. It looks at no other row, however long the branch's journal is.
+    fn sub_steps(&self, run: RunNumber, branch: BranchId, node: Arc<str>) -> StoreFuture<'_, Vec<(Arc<str>, Bytes)>>;
+
+    /// The document of a definition ([`Definition::document`]), if a start ever gave it.
+    fn definition_document(&self, hash: DefinitionHash) -> StoreFuture<'_, Option<Arc<str>>>;
+
     /// The values that the given rows hold (handed on, else output, else of the row they refer to), in order.
     fn read_values(&self, run: RunNumber, rows: Vec<JournalRef>) -> StoreFuture<'_, Vec<Bytes>>;
 
@@ -170,6 +183,9 @@ pub struct Definition {
     pub name: Arc<str>,
     /// The workflow's version; empty if it has none.
     pub version: Arc<str>,
+    /// The definition as text, for [`Store::definition_document`]. Kept once for each hash, name and version, by the first start that gives
+    /// it; never filled in what a store returns.
+    pub document: Option<Arc<str>>,
 }
 
 /// A request to start a run.
@@ -191,6 +207,8 @@ pub struct StartRun {
     pub nonce: u128,
     /// Takes the root branch's lease at once, if given.
     pub lease: Option<(LeaseId, Duration)>,
+    /// The trace context that the run belongs to, as a W3C `traceparent`; handed out with each of its branches.
+    pub trace: Option<Arc<str>>,
 }
 
 /// What became of a start.
@@ -394,6 +412,17 @@ pub struct BranchSummary {
     /// When its present attempt began: its owner took it then, or went straight on to it. Behind it by the
     /// task's timeout lies the attempt's deadline. Of a branch that nobody holds, when it came to rest.
     pub attempt_at: Timestamp,
+    /// The progress that the present attempt, or one before it that lost its owner, reported last.
+    pub progress: Option<Progress>,
+}
+
+/// What a task reported about how far it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// What it said.
+    pub payload: Bytes,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// An instance in a list.

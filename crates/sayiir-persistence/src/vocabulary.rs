@@ -162,7 +162,7 @@ fn import_of(snapshot: &WorkflowSnapshot, record: Option<&InstanceRecord>, label
     };
     Import {
         instance_id: Arc::clone(&snapshot.instance_id),
-        definition: Definition { hash: snapshot.definition_hash, name: Arc::from(""), version: Arc::from("") },
+        definition: Definition { hash: snapshot.definition_hash, name: Arc::from(""), version: Arc::from(""), document: None },
         input: snapshot.initial_input.clone().unwrap_or_default(),
         results,
         state,

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sayiir_core::error::{BoxError, BuildErrors, DoNotRetry};
+use sayiir_core::plan::sub_step_path;
 use sayiir_core::prelude::*;
 use sayiir_core::task::RetryPolicy;
 use sayiir_core::time::{Clock, Timestamp};
 use sayiir_core::workflow::Typed;
 
-use crate::interpret::{Step, chosen, opened, taken};
+use crate::interpret::{Step, chosen, has_parts, opened, part_name, taken};
 use crate::spec::{Arrival, How, Node, Trouble, mix};
 
 /// The workflow of a case.
@@ -59,6 +60,16 @@ impl Notes {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A part of a task: notes that it began, as a step of its own.
+    async fn part(&self, id: u32, name: &str, value: u64) -> Result<u64, BoxError> {
+        let context = get_task_context().ok_or("a part runs without a context")?;
+        let path = sub_step_path(&context.node_path, name);
+        let iterations = context.iterations.iter().map(|at| at.iteration).collect();
+        let begun = Begun { step: (part_name(id, name), iterations), path, at: self.clock.now() };
+        self.begun().entry(Arc::clone(&context.instance_id)).or_default().push(begun);
+        Ok(mix(id, value))
+    }
+
     /// Notes that a task began, and meets its trouble.
     async fn attempt(&self, name: &str, trouble: Trouble) -> Result<(), BoxError> {
         let context = get_task_context().ok_or("a task runs without a context")?;
@@ -97,7 +108,7 @@ fn add(builder: Builder, node: &Node, notes: &Arc<Notes>) -> Builder {
     match node {
         Node::Task { id, trouble } => {
             let id = *id;
-            task(builder, format!("t{id}"), *trouble, notes, move |value: u64| mix(id, value))
+            task(builder, id, *trouble, notes)
         }
         Node::Delay { id } => builder.delay(format!("d{id}"), SHORT),
         Node::Fork { id, branches, trouble } => fork(builder, *id, branches, *trouble, notes),
@@ -142,22 +153,21 @@ pub fn signal_name(id: u32) -> String {
     format!("event-{id}")
 }
 
-fn task(
-    builder: Builder,
-    name: String,
-    trouble: Trouble,
-    notes: &Arc<Notes>,
-    output: impl Fn(u64) -> u64 + Copy + Send + Sync + 'static,
-) -> Builder {
-    let (log, own) = (Arc::clone(notes), name.clone());
+fn task(builder: Builder, id: u32, trouble: Trouble, notes: &Arc<Notes>) -> Builder {
+    let log = Arc::clone(notes);
     let run = move |value: u64| {
-        let (log, own) = (Arc::clone(&log), own.clone());
+        let log = Arc::clone(&log);
         async move {
-            log.attempt(&own, trouble).await?;
-            Ok(output(value))
+            if !has_parts(id, trouble) {
+                log.attempt(&format!("t{id}"), trouble).await?;
+                return Ok(mix(id, value));
+            }
+            let first = checkpoint("first", log.part(id, "first", value)).await?;
+            log.attempt(&format!("t{id}"), trouble).await?;
+            checkpoint("second", log.part(id, "second", first)).await
         }
     };
-    builder.then(name, run).with_metadata(metadata(trouble))
+    builder.then(format!("t{id}"), run).with_metadata(metadata(trouble))
 }
 
 fn metadata(trouble: Trouble) -> TaskMetadata {

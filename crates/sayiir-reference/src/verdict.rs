@@ -79,7 +79,9 @@ pub fn nothing_again(journal: &[JournalRow], begun: &[Begun]) -> Result<(), Stri
 }
 
 fn results(journal: &[JournalRow]) -> impl Iterator<Item = &JournalRow> {
-    journal.iter().filter(|row| matches!(row.kind, EntryKind::TaskCompleted | EntryKind::JoinCompleted | EntryKind::RouteTaken))
+    journal.iter().filter(|row| {
+        matches!(row.kind, EntryKind::TaskCompleted | EntryKind::JoinCompleted | EntryKind::RouteTaken | EntryKind::SubStepCompleted)
+    })
 }
 
 fn is_failure_of(error: &str, failure: &str, begun: &[Begun]) -> bool {

@@ -22,6 +22,7 @@ use sayiir_persistence::{
 
 use crate::checkpointing::runnable;
 use crate::error::RuntimeError;
+use crate::progress::TaskProgress;
 use crate::start::{Started, start_run};
 
 /// So many journal rows are read at a time.
@@ -323,6 +324,17 @@ impl<B: Store> WorkflowClient<B> {
         let mut rows = self.history(instance_id).await?;
         rows.retain(|row| row.kind.is_result());
         Ok(rows)
+    }
+
+    /// What the tasks that run now reported about how far they are, by node: see `TaskExecutionContext::report_progress`.
+    /// Of a task whose worker died it is the last it said, until the next attempt says more.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if the id is unknown.
+    pub async fn progress(&self, instance_id: &str) -> Result<Vec<TaskProgress>, RuntimeError> {
+        let branches = self.record(instance_id).await?.branches;
+        Ok(branches.into_iter().filter_map(TaskProgress::of).collect())
     }
 
     /// Instances, filtered, in order of their ids.

@@ -11,6 +11,7 @@ mod host;
 mod in_process;
 mod local_worker;
 pub mod prelude;
+mod progress;
 mod start;
 
 pub use checkpointing::CheckpointingRunner;
@@ -18,6 +19,7 @@ pub use client::{Outcome, TaskRef, WorkflowClient};
 pub use error::RuntimeError;
 pub use in_process::{InProcessRunner, WorkflowRunExt, WorkflowRunner};
 pub use local_worker::{LocalWorker, LocalWorkerBuilder, WorkerHandle};
+pub use progress::TaskProgress;
 pub use sayiir_core::branch_key::BranchKey;
 pub use sayiir_core::task_context;
 pub use sayiir_core::workflow::ConflictPolicy;

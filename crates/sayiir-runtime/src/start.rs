@@ -38,13 +38,14 @@ pub(crate) async fn start_run(
     let first = Place::start(plan);
     let request = StartRun {
         instance_id: Arc::from(instance_id),
-        definition: Definition { hash: *plan.hash(), name: Arc::clone(plan.name()), version: Arc::clone(plan.version()) },
+        definition: Definition { hash: *plan.hash(), name: Arc::clone(plan.name()), version: Arc::clone(plan.version()), document: None },
         policy,
         input,
         first_node: first.path(plan),
         placement: plan.task_at(first.node).map(|task| task.metadata.placement()).unwrap_or_default(),
         nonce: nonce(),
         lease,
+        trace: None,
     };
     let (mut wait, mut waited) = (Duration::from_millis(5), Duration::ZERO);
     let outcome = loop {

@@ -68,13 +68,19 @@ impl Errand {
         let first = Place::start(plan);
         let request = StartRun {
             instance_id: Arc::clone(&self.id),
-            definition: Definition { hash: *plan.hash(), name: Arc::clone(plan.name()), version: Arc::clone(plan.version()) },
+            definition: Definition {
+                hash: *plan.hash(),
+                name: Arc::clone(plan.name()),
+                version: Arc::clone(plan.version()),
+                document: None,
+            },
             policy: if nonce == 1 { ConflictPolicy::UseExisting } else { ConflictPolicy::TerminateExisting },
             input: Bytes::from(self.case.input.to_string()),
             first_node: first.path(plan),
             placement: plan.task_at(first.node).map(|task| task.metadata.placement()).unwrap_or_default(),
             nonce,
             lease: None,
+            trace: None,
         };
         loop {
             match store.start(request.clone()).await {

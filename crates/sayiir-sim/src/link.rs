@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_channel::oneshot;
+use sayiir_core::DefinitionHash;
 use sayiir_core::branch::{BranchId, JournalRef, LeaseId, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::future::BoxFuture;
@@ -162,6 +163,18 @@ impl Store for Link {
 
     fn renew(&self, lease: LeaseId, ttl: Duration, branches: Vec<(RunNumber, BranchId)>) -> StoreFuture<'_, Vec<Option<u64>>> {
         ask!(self.renew(lease, ttl, branches))
+    }
+
+    fn report_progress(&self, lease: LeaseId, run: RunNumber, branch: BranchId, progress: Bytes) -> StoreFuture<'_, bool> {
+        ask!(self.report_progress(lease, run, branch, progress))
+    }
+
+    fn sub_steps(&self, run: RunNumber, branch: BranchId, node: Arc<str>) -> StoreFuture<'_, Vec<(Arc<str>, Bytes)>> {
+        ask!(self.sub_steps(run, branch, node))
+    }
+
+    fn definition_document(&self, hash: DefinitionHash) -> StoreFuture<'_, Option<Arc<str>>> {
+        ask!(self.definition_document(hash))
     }
 
     fn read_values(&self, run: RunNumber, rows: Vec<JournalRef>) -> StoreFuture<'_, Vec<Bytes>> {

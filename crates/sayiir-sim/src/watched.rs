@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use sayiir_core::DefinitionHash;
 use sayiir_core::branch::{BranchId, JournalRef, LeaseId, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
-use sayiir_core::journal::JournalRow;
+use sayiir_core::journal::{EntryKind, JournalRow};
 use sayiir_core::rules::{self, Rule, holds};
 use sayiir_core::time::Timestamp;
-use sayiir_core::transition::{EventGuard, Next, Transition};
+use sayiir_core::transition::{Entry, EventGuard, Next, Transition};
 use sayiir_core::workflow::{ConflictPolicy, WorkflowStatus};
 use sayiir_persistence::{
     BranchSummary, BranchView, ClaimRequest, ClaimScope, CommitOutcome, ControlAction, ControlCommand, ControlOutcome, Import,
@@ -76,6 +77,9 @@ impl Watched {
         next_due(scope: ClaimScope) -> Option<Duration>;
         load(lease: LeaseId, run: RunNumber, branches: Vec<BranchId>) -> Vec<BranchView>;
         renew(lease: LeaseId, ttl: Duration, branches: Vec<(RunNumber, BranchId)>) -> Vec<Option<u64>>;
+        report_progress(lease: LeaseId, run: RunNumber, branch: BranchId, progress: Bytes) -> bool;
+        sub_steps(run: RunNumber, branch: BranchId, node: Arc<str>) -> Vec<(Arc<str>, Bytes)>;
+        definition_document(hash: DefinitionHash) -> Option<Arc<str>>;
         read_values(run: RunNumber, rows: Vec<JournalRef>) -> Vec<Bytes>;
         read_branch_outputs(run: RunNumber, branches: Vec<BranchId>) -> Vec<Bytes>;
         read_event(instance_id: &str, name: &str, seq: u64) -> Option<Bytes>;
@@ -186,7 +190,7 @@ impl Watched {
         let stored = before.branches.iter().find(|stored| stored.branch == *branch);
         match stored {
             Some(stored) if stored.lease == Some(lease) && stored.revision == *revision => {
-                let moved = entry.as_ref().is_some_and(|entry| entry.node != stored.head.node);
+                let moved = entry.as_ref().is_some_and(|entry| !is_at(entry, &stored.head.node));
                 if moved && stored.head.phase != sayiir_core::branch::Phase::Start {
                     self.world.violate(format!("a write decided at another node was accepted: {place} stands at {}", stored.head.node));
                 }
@@ -203,7 +207,7 @@ impl Watched {
         {
             self.world.violate(format!("event {seq} was used twice: {place}"));
         }
-        if let Some(entry) = entry.as_ref().filter(|entry| entry.kind.is_result())
+        if let Some(entry) = entry.as_ref().filter(|entry| entry.kind.is_result() || entry.kind == EntryKind::SubStepCompleted)
             && !known.results.insert((*run, Arc::clone(&entry.node)))
         {
             self.world.violate(format!("the result of {} was stored twice: {place}", entry.node));
@@ -331,6 +335,14 @@ impl Watched {
         let known = lock(&self.known);
         let of_name = known.events.get(id).into_iter().flatten().filter(|(found, _)| found == name);
         of_name.into_iter().any(|(_, seq)| self.inner.read_event(id, name, *seq).now_or_never().and_then(Result::ok).flatten().is_some())
+    }
+}
+
+/// Whether a row was written by what runs at this node: a sub-step's is right under it.
+fn is_at(entry: &Entry, node: &str) -> bool {
+    match entry.kind {
+        EntryKind::SubStepCompleted => entry.node.rsplit_once('/').is_some_and(|(task, _)| task == node),
+        _ => *entry.node == *node,
     }
 }
 

@@ -10,7 +10,7 @@ use sayiir_core::control::SignalRequest;
 use sayiir_core::journal::EntryKind;
 use sayiir_core::priority::Priority;
 use sayiir_core::time::Timestamp;
-use sayiir_persistence::{BranchSummary, Definition, RunState};
+use sayiir_persistence::{BranchSummary, Definition, Progress, RunState};
 
 use crate::fault::Outcome;
 use crate::tx::first;
@@ -76,7 +76,7 @@ pub(crate) fn branch_id(row: &Row<'_>, index: &str) -> rusqlite::Result<BranchId
 macro_rules! head_columns {
     () => {
         "run, branch, revision, lease, crashes, node, phase, attempt, input_branch, input_revision, fork_revision, pending, due_at, \
-         awaits, lane, priority, run_at, moved_at, attempt_at"
+         awaits, lane, priority, run_at, moved_at, attempt_at, progress, progress_at"
     };
 }
 pub(crate) use head_columns;
@@ -98,6 +98,7 @@ pub(crate) struct BranchRow {
     pub(crate) run_at: Option<Timestamp>,
     pub(crate) moved_at: Timestamp,
     pub(crate) attempt_at: Timestamp,
+    pub(crate) progress: Option<Progress>,
 }
 
 impl BranchRow {
@@ -123,6 +124,7 @@ impl BranchRow {
             run_at: maybe(row, "run_at")?,
             moved_at: col(row, "moved_at")?,
             attempt_at: col(row, "attempt_at")?,
+            progress: progress(row)?,
         })
     }
 
@@ -147,10 +149,16 @@ impl BranchRow {
             run_at,
             moved_at: _,
             attempt_at,
+            progress,
         } = self;
         let placement = Placement { tags, priority };
-        BranchSummary { branch, revision, head, lease, run_at, due_at, awaits, pending, placement, crashes, attempt_at }
+        BranchSummary { branch, revision, head, lease, run_at, due_at, awaits, pending, placement, crashes, attempt_at, progress }
     }
+}
+
+fn progress(row: &Row<'_>) -> rusqlite::Result<Option<Progress>> {
+    let at: Option<Timestamp> = maybe(row, "progress_at")?;
+    at.map(|at| Ok(Progress { payload: row.get::<_, Vec<u8>>("progress")?.into(), at })).transpose()
 }
 
 /// Whether an instance's id has a run, and how it goes.
@@ -205,6 +213,7 @@ pub(crate) struct InstanceRow {
     pub(crate) previous: Option<RunNumber>,
     pub(crate) definition: Definition,
     pub(crate) mail: u64,
+    pub(crate) trace: Option<Arc<str>>,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
     pub(crate) nonce: Option<Vec<u8>>,
@@ -227,8 +236,10 @@ impl InstanceRow {
                 hash: DefinitionHash::from_bytes(hash.unwrap_or_default()),
                 name: row.get::<_, Option<Arc<str>>>("name")?.unwrap_or_else(|| Arc::from("")),
                 version: row.get::<_, Option<Arc<str>>>("version")?.unwrap_or_else(|| Arc::from("")),
+                document: None,
             },
             mail: row.get("mail")?,
+            trace: row.get("trace")?,
             created_at: col(row, "created_at")?,
             updated_at: col(row, "updated_at")?,
             nonce: row.get("nonce")?,

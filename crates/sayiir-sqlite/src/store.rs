@@ -1,9 +1,11 @@
 //! The store interface on SQLite: each operation is checked at the door, then handed to the writer or to a reader.
 
 use std::future::ready;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sayiir_core::DefinitionHash;
 use sayiir_core::branch::{BranchId, JournalRef, LeaseId, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::JournalRow;
@@ -16,7 +18,7 @@ use sayiir_persistence::{
 };
 
 use crate::backend::SqliteBackend;
-use crate::ops::{claim, commit, control, events, import, journal, queries, sessions, start, views};
+use crate::ops::{claim, commit, control, events, import, journal, lanes, queries, sessions, start, views};
 
 /// What a request costs beside its payloads.
 const ROW: usize = 256;
@@ -87,6 +89,21 @@ impl Store for SqliteBackend {
 
     fn renew(&self, lease: LeaseId, ttl: Duration, branches: Vec<(RunNumber, BranchId)>) -> StoreFuture<'_, Vec<Option<u64>>> {
         self.write(ROW, move |tx| claim::renew(tx, lease, ttl, &branches))
+    }
+
+    fn report_progress(&self, lease: LeaseId, run: RunNumber, branch: BranchId, progress: Bytes) -> StoreFuture<'_, bool> {
+        match door::check_progress(self.limits_of(), run, &branch, &progress) {
+            Ok(()) => self.write(ROW + progress.len(), move |tx| claim::report_progress(tx, lease, run, &branch, &progress)),
+            Err(error) => refused(error),
+        }
+    }
+
+    fn sub_steps(&self, run: RunNumber, branch: BranchId, node: Arc<str>) -> StoreFuture<'_, Vec<(Arc<str>, Bytes)>> {
+        self.read(move |look| journal::sub_steps(look, run, &branch, &node))
+    }
+
+    fn definition_document(&self, hash: DefinitionHash) -> StoreFuture<'_, Option<Arc<str>>> {
+        self.read(move |look| lanes::document(look, hash))
     }
 
     fn read_values(&self, run: RunNumber, rows: Vec<JournalRef>) -> StoreFuture<'_, Vec<Bytes>> {

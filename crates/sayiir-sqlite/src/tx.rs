@@ -49,8 +49,8 @@ impl Snapshot {
 /// What the writer remembers of its own database; forgotten with every rollback.
 #[derive(Default)]
 pub(crate) struct Memo {
-    /// Definitions by hash, name and version.
-    pub(crate) definitions: HashMap<(DefinitionHash, Arc<str>, Arc<str>), i64>,
+    /// Definitions by hash, name and version, and whether their documents are kept.
+    pub(crate) definitions: HashMap<(DefinitionHash, Arc<str>, Arc<str>), (i64, bool)>,
     /// Lanes by definition and tags.
     pub(crate) lanes: HashMap<(i64, Arc<[String]>), i64>,
     /// The definition and tags of lanes.

@@ -81,7 +81,7 @@ fn refused_and_unchanged(place: &common::Place, words: &[&str]) {
 fn a_newer_schema_is_refused() {
     let place = place();
     whole_file(&place).pragma_update(None, "user_version", 99).unwrap();
-    refused_and_unchanged(&place, &["99", "newer", "version 1"]);
+    refused_and_unchanged(&place, &["99", "newer", "version 2"]);
 }
 
 #[test]

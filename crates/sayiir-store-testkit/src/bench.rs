@@ -51,6 +51,11 @@ impl Bench {
         Self { store, clock, nonce: AtomicU64::new(1 << 32) }
     }
 
+    /// The store's time now.
+    pub fn clock_now(&self) -> sayiir_core::time::Timestamp {
+        sayiir_core::time::Clock::now(&*self.clock)
+    }
+
     pub fn tick(&self, by: Duration) {
         self.clock.advance(by);
     }
@@ -63,13 +68,19 @@ impl Bench {
     pub fn request(&self, id: &str) -> StartRun {
         StartRun {
             instance_id: Arc::from(id),
-            definition: Definition { hash: DefinitionHash::from("workflow"), name: Arc::from("workflow"), version: Arc::from("1") },
+            definition: Definition {
+                hash: DefinitionHash::from("workflow"),
+                name: Arc::from("workflow"),
+                version: Arc::from("1"),
+                document: None,
+            },
             policy: ConflictPolicy::Fail,
             input: Bytes::from_static(b"input"),
             first_node: Arc::from("first"),
             placement: Placement::default(),
             nonce: self.nonce.fetch_add(1, Ordering::SeqCst).into(),
             lease: None,
+            trace: None,
         }
     }
 
@@ -163,6 +174,16 @@ impl Bench {
         wait(self.store.journal(run, None, 10_000)).unwrap()
     }
 
+    /// The sub-steps of the task at a branch's head, as text.
+    pub fn sub_steps(&self, view: &BranchView) -> Vec<(String, String)> {
+        let found = wait(self.store.sub_steps(view.run, view.branch.clone(), Arc::clone(&view.head.node))).unwrap();
+        found.into_iter().map(|(path, output)| (path.to_string(), String::from_utf8_lossy(&output).into_owned())).collect()
+    }
+
+    pub fn report(&self, lease: LeaseId, view: &BranchView, progress: &'static str) -> bool {
+        wait(self.store.report_progress(lease, view.run, view.branch.clone(), Bytes::from_static(progress.as_bytes()))).unwrap()
+    }
+
     pub fn kinds(&self, run: RunNumber) -> Vec<EntryKind> {
         self.journal(run).into_iter().map(|row| row.kind).collect()
     }
@@ -197,6 +218,13 @@ fn own_row(view: &BranchView) -> JournalRef {
 pub(crate) fn advance(view: &BranchView, output: &str, to: &str) -> Transition {
     let head = Head { input: own_row(view), ..head_at(to, Phase::At) };
     transition(view, entry(EntryKind::TaskCompleted, &view.head.node, value(output)), EventGuard::None, Next::Run { head })
+}
+
+/// The task at the head's node stored a sub-step; its owner stays where it is.
+pub(crate) fn sub_step(view: &BranchView, name: &str, output: &str) -> Transition {
+    let path = format!("{}/{name}", view.head.node);
+    let next = Next::Run { head: view.head.clone() };
+    transition(view, entry(EntryKind::SubStepCompleted, &path, value(output)), EventGuard::None, next)
 }
 
 pub(crate) fn finish(view: &BranchView, output: &str) -> Transition {

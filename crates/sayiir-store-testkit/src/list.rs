@@ -82,6 +82,17 @@ macro_rules! for_each_case {
                 a_stored_time_survives_a_takeover
                 going_on_clears_the_time
             }
+            attempts {
+                a_sub_step_leaves_the_branch_where_it_is
+                a_task_finds_its_own_sub_steps_only
+                branches_keep_their_sub_steps_apart
+                sub_steps_outlast_attempts_and_owners
+                a_sub_step_is_fenced_like_a_step
+                progress_is_kept_while_the_attempt_lasts
+                progress_that_is_too_large_is_refused
+                a_definition_keeps_its_first_document
+                a_trace_context_goes_with_every_branch
+            }
             events {
                 events_may_come_before_the_instance
                 an_event_wakes_everyone_who_waits

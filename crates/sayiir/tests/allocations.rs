@@ -32,13 +32,14 @@ fn start(store: &InMemoryBackend, flow: &dyn RunnableWorkflow) -> (LeaseId, Bran
     let plan = flow.plan();
     let request = StartRun {
         instance_id: Arc::from("a"),
-        definition: Definition { hash: *plan.hash(), name: Arc::clone(plan.name()), version: Arc::clone(plan.version()) },
+        definition: Definition { hash: *plan.hash(), name: Arc::clone(plan.name()), version: Arc::clone(plan.version()), document: None },
         policy: ConflictPolicy::Fail,
         input: "1".into(),
         first_node: Place::start(plan).path(plan),
         placement: sayiir::core::branch::Placement::default(),
         nonce: 1,
         lease: Some((lease, Duration::from_mins(1))),
+        trace: None,
     };
     match now(store.start(request)) {
         StartOutcome::Fresh { root: Some(root), .. } => (lease, *root),

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::{future, mem};
 
+use super::attempt::Services;
 use crate::branch::RunNumber;
 use crate::plan::escape;
 use crate::task::TaskMetadata;
@@ -32,6 +33,7 @@ pub struct TaskExecutionContext {
     pub iterations: Vec<IterationInfo>,
     /// The attempt, counted from 1.
     pub attempt: u32,
+    pub(super) services: Services,
 }
 
 /// A loop that a task runs in.
@@ -58,6 +60,7 @@ impl TaskExecutionContext {
             node_path,
             iterations: Vec::new(),
             attempt: 1,
+            services: Services::default(),
         }
     }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use draft::{Draft, MAX_DEPTH, MAX_PATH_BYTES};
-pub use place::{InvalidPath, Place};
+pub use place::{InvalidPath, Place, sub_step_path};
 pub(crate) use place::{escape, unescape};
 
 use crate::error::BoxError;

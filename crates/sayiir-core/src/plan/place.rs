@@ -136,6 +136,11 @@ pub(crate) fn escape(name: &str) -> String {
     text
 }
 
+/// The path under which the journal has a sub-step of the task at the node path `task`.
+pub fn sub_step_path(task: &str, name: &str) -> Arc<str> {
+    Arc::from(format!("{task}/{}", escape(name)))
+}
+
 /// Reads what [`escape`] wrote.
 pub(crate) fn unescape(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());

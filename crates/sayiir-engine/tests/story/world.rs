@@ -65,6 +65,11 @@ impl World {
                 let wait = seconds(value.expect("later TASK=TIME"));
                 self.end(target, Input::TaskFailed(TaskFailure { error: "busy".to_owned(), retry: RetryAdvice::After(wait) }));
             }
+            "part" => {
+                let (task, name) = target.rsplit_once(':').expect("part TASK:NAME=VALUE");
+                let output = value.unwrap_or(name).to_owned().into();
+                self.end(task, Input::SubStepReturned { name: name.into(), output });
+            }
             "tick" => self.tick(seconds(rest)),
             "event" => self.event(target, value.unwrap_or("x")),
             "cancel" => self.control(ControlAction::Cancel),
@@ -93,7 +98,8 @@ impl World {
 
     fn start(&mut self, input: &str) {
         let first = Place::start(&self.plan).path(&self.plan);
-        let definition = sayiir_persistence::Definition { hash: *self.plan.hash(), name: "story".into(), version: "".into() };
+        let definition =
+            sayiir_persistence::Definition { hash: *self.plan.hash(), name: "story".into(), version: "".into(), document: None };
         let request = StartRun {
             instance_id: ID.into(),
             definition,
@@ -103,6 +109,7 @@ impl World {
             placement: Placement::default(),
             nonce: u128::from(self.run.0),
             lease: None,
+            trace: None,
         };
         match block_on(self.store.start(request)).unwrap() {
             StartOutcome::Fresh { run, .. } => self.run = run,
@@ -218,6 +225,7 @@ impl World {
             let value = || self.value(view.run, &transition.branch, transition.revision + 1, &entry.output);
             let what = match entry.kind {
                 EntryKind::TaskCompleted => Some(format!("{node}#{attempt} ok")),
+                EntryKind::SubStepCompleted => Some(format!("{node}#{attempt} stored")),
                 EntryKind::JoinCompleted => Some(format!("{node}#{attempt} joined")),
                 EntryKind::RouteTaken => Some(format!("{node} -> {}", value())),
                 EntryKind::AttemptFailed => Some(format!("{node}#{attempt} failed")),

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use sayiir_core::DefinitionHash;
 use sayiir_core::branch::{BranchId, LeaseId, RunNumber};
 use sayiir_core::priority::Priority;
@@ -13,7 +14,7 @@ use sayiir_core::time::Timestamp;
 use super::data::{Data, News, Session};
 use super::index::Slot;
 use crate::error::StoreError;
-use crate::store::{BranchView, ClaimRequest, ClaimScope, Process};
+use crate::store::{BranchView, ClaimRequest, ClaimScope, Process, Progress};
 
 impl Data {
     pub(super) fn open_session(&mut self, process: Process) -> LeaseId {
@@ -145,5 +146,13 @@ impl Data {
             answers.push(held);
         }
         answers
+    }
+
+    pub(super) fn report_progress(&mut self, lease: LeaseId, run: RunNumber, id: &BranchId, payload: Bytes) -> bool {
+        let now = self.now;
+        let branch = self.runs.get_mut(&run).and_then(|run| run.branches.get_mut(id));
+        let Some(branch) = branch.filter(|branch| branch.slot.lease == Some(lease)) else { return false };
+        branch.progress = Some(Box::new(Progress { payload, at: now }));
+        true
     }
 }

@@ -201,7 +201,8 @@ impl Data {
             let child = id.child(writer.revision, number);
             self.index.insert(writer.run, &child, slot);
             let due_at = Some(writer.now);
-            let branch = Branch { revision: 1, head, slot, due_at, awaits: None, pending: 0, crashes: 0, attempt_at: writer.now };
+            let branch =
+                Branch { revision: 1, head, slot, due_at, awaits: None, pending: 0, crashes: 0, attempt_at: writer.now, progress: None };
             run.branches.insert(child, Box::new(branch));
         }
     }
@@ -222,6 +223,7 @@ impl Data {
         parent.revision += 1;
         parent.due_at = Some(writer.now);
         parent.attempt_at = writer.now;
+        parent.progress = None;
         if writer.held {
             if !holds(Rule::JoinIsHeld) {
                 let to = Slot { run_at: Some(writer.now), ..parent.slot };
@@ -273,13 +275,21 @@ impl Branch {
     /// Takes a new position; returns what the branch awaited and awaits no more.
     fn advance(&mut self, writer: &Writer, head: Head, due_at: Option<Timestamp>, awaits: Option<Arc<str>>) -> Option<Arc<str>> {
         self.revision = writer.revision;
-        self.attempt_at = writer.now;
+        // A transition that leaves the branch where it was (a sub-step) belongs to the attempt that goes on.
+        if !is_same_attempt(&self.head, &head) {
+            self.attempt_at = writer.now;
+            self.progress = None;
+        }
         self.head = head;
         self.due_at = due_at;
         self.crashes = 0;
         let waited = std::mem::replace(&mut self.awaits, awaits);
         if waited == self.awaits { None } else { waited }
     }
+}
+
+fn is_same_attempt(one: &Head, other: &Head) -> bool {
+    one.node == other.node && one.phase == other.phase && one.attempt == other.attempt
 }
 
 impl Run {

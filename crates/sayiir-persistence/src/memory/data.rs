@@ -18,7 +18,7 @@ use super::index::{Index, LaneNumber, Slot};
 use super::journal::Journal;
 use crate::error::StoreError;
 use crate::status::status_of;
-use crate::store::{BranchSummary, BranchView, Definition, EventHead, Process, RunState};
+use crate::store::{BranchSummary, BranchView, Definition, EventHead, Process, Progress, RunState};
 use crate::wakeups::Wakeups;
 
 /// A lease's length where a session has never named one.
@@ -35,6 +35,8 @@ pub(super) struct Branch {
     pub(super) pending: u32,
     pub(super) crashes: u32,
     pub(super) attempt_at: Timestamp,
+    /// Boxed: most branches have none.
+    pub(super) progress: Option<Box<Progress>>,
 }
 
 /// A run: its live branches and its journal. A run that ended or was replaced has only the journal.
@@ -42,6 +44,7 @@ pub(super) struct Branch {
 pub(super) struct Run {
     pub(super) instance_id: Arc<str>,
     pub(super) definition: DefinitionHash,
+    pub(super) trace: Option<Arc<str>>,
     /// Boxed: most runs have one branch, in a tree node with room for eleven.
     pub(super) branches: BTreeMap<BranchId, Box<Branch>>,
     /// Which branches await which event.
@@ -50,8 +53,8 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn new(instance_id: Arc<str>, definition: DefinitionHash) -> Self {
-        Self { instance_id, definition, branches: BTreeMap::new(), awaiting: BTreeSet::new(), journal: Journal::default() }
+    pub(super) fn new(instance_id: Arc<str>, definition: DefinitionHash, trace: Option<Arc<str>>) -> Self {
+        Self { instance_id, definition, trace, branches: BTreeMap::new(), awaiting: BTreeSet::new(), journal: Journal::default() }
     }
 }
 
@@ -187,6 +190,8 @@ pub(super) struct Data {
     pub(super) instances: BTreeMap<Arc<str>, Instance>,
     pub(super) runs: FxHashMap<RunNumber, Run>,
     pub(super) index: Index,
+    /// What was said of each definition, as text.
+    pub(super) documents: BTreeMap<DefinitionHash, Arc<str>>,
     /// The latest time given out: the store's time never goes back.
     pub(super) now: Timestamp,
 }
@@ -225,6 +230,7 @@ impl Data {
             mail: instance.mail,
             events: instance.event_heads(),
             input,
+            trace: run.trace.clone(),
             now: self.now,
         })
     }
@@ -284,6 +290,7 @@ impl Data {
             pending: 0,
             crashes: 0,
             attempt_at: now,
+            progress: None,
         }
     }
 }
@@ -297,7 +304,7 @@ pub(super) fn missing(run: &Run, node: &str, branch: &BranchId, revision: Option
 }
 
 pub(super) fn summary(id: &BranchId, branch: &Branch, tags: Arc<[String]>) -> BranchSummary {
-    let Branch { revision, head, slot, due_at, awaits, pending, crashes, attempt_at } = branch;
+    let Branch { revision, head, slot, due_at, awaits, pending, crashes, attempt_at, progress } = branch;
     BranchSummary {
         branch: id.clone(),
         revision: *revision,
@@ -310,6 +317,7 @@ pub(super) fn summary(id: &BranchId, branch: &Branch, tags: Arc<[String]>) -> Br
         placement: Placement { tags, priority: slot.priority },
         crashes: *crashes,
         attempt_at: *attempt_at,
+        progress: progress.as_deref().cloned(),
     }
 }
 

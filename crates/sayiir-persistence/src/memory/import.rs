@@ -36,6 +36,7 @@ impl Data {
             placement: placement.clone(),
             nonce: 0,
             lease: None,
+            trace: None,
         };
         if self.instances.get(&instance_id).is_none_or(|instance| instance.life.is_none()) {
             self.start(new, news);
@@ -122,13 +123,23 @@ impl Data {
                     row,
                     run_state,
                     paused,
-                    Some(Branch { revision, head, slot: lane, due_at, awaits, pending: 0, crashes: 0, attempt_at: now }),
+                    Some(Branch { revision, head, slot: lane, due_at, awaits, pending: 0, crashes: 0, attempt_at: now, progress: None }),
                 )
             }
             ImportState::Completed(output) => (JournalRow { output: Some(output), ..row }, RunState::Completed, None, None),
             ImportState::Failed(error) => {
                 let head = at(Arc::clone(&old.node), if old.phase == Phase::Start { Phase::Start } else { Phase::At });
-                let kept = Branch { revision, head, slot: lane, due_at: None, awaits: None, pending: 0, crashes: 0, attempt_at: now };
+                let kept = Branch {
+                    revision,
+                    head,
+                    slot: lane,
+                    due_at: None,
+                    awaits: None,
+                    pending: 0,
+                    crashes: 0,
+                    attempt_at: now,
+                    progress: None,
+                };
                 (JournalRow { error: Some(error), ..row }, RunState::Failed, None, Some(kept))
             }
             ImportState::Cancelled(request) => {

@@ -1,10 +1,11 @@
 //! The journal of one run: rows in the order in which they were written, found by branch and revision.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use sayiir_core::branch::{BranchId, JournalRef};
-use sayiir_core::journal::JournalRow;
+use sayiir_core::journal::{EntryKind, JournalRow};
 use sayiir_core::time::Timestamp;
 
 /// The rows of one run. Their times never fall.
@@ -13,11 +14,16 @@ pub(super) struct Journal {
     rows: Vec<JournalRow>,
     /// For each branch its revisions, rising, and where their rows are.
     places: BTreeMap<BranchId, Vec<(u64, usize)>>,
+    /// Where the sub-steps of each branch are, by node path.
+    sub_steps: BTreeMap<(BranchId, Arc<str>), usize>,
 }
 
 impl Journal {
     pub(super) fn push(&mut self, row: JournalRow) {
         let place = (row.revision, self.rows.len());
+        if row.kind == EntryKind::SubStepCompleted {
+            self.sub_steps.insert((row.branch.clone(), Arc::clone(&row.node)), self.rows.len());
+        }
         match self.places.get_mut(&row.branch) {
             Some(places) => places.push(place),
             None => {
@@ -40,6 +46,15 @@ impl Journal {
     /// The first row with this node's own output.
     pub(super) fn output_of(&self, node: &str) -> Option<&JournalRow> {
         self.rows.iter().find(|row| row.kind.is_result() && &*row.node == node && row.output.is_some())
+    }
+
+    /// The sub-steps stored by the task at this node path of the branch, in order of path.
+    pub(super) fn sub_steps(&self, branch: &BranchId, node: &str) -> Vec<(Arc<str>, Bytes)> {
+        let under = format!("{node}/");
+        let from = (branch.clone(), Arc::<str>::from(under.as_str()));
+        let below = self.sub_steps.range(from..).take_while(|((id, path), _)| id == branch && path.starts_with(&under));
+        let of_this = below.filter(|((_, path), _)| !path[under.len()..].contains('/'));
+        of_this.filter_map(|((_, path), row)| Some((Arc::clone(path), self.rows.get(*row)?.output.clone()?))).collect()
     }
 
     /// The value that a row holds: handed on, else output, else of the row it refers to.

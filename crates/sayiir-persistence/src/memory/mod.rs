@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use sayiir_core::DefinitionHash;
 use sayiir_core::branch::{BranchId, JournalRef, LeaseId, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::JournalRow;
@@ -158,6 +159,21 @@ impl Store for InMemoryBackend {
 
     fn renew(&self, lease: LeaseId, ttl: Duration, branches: Vec<(RunNumber, BranchId)>) -> StoreFuture<'_, Vec<Option<u64>>> {
         self.write(|data, _| data.renew(lease, ttl, &branches))
+    }
+
+    fn report_progress(&self, lease: LeaseId, run: RunNumber, branch: BranchId, progress: Bytes) -> StoreFuture<'_, bool> {
+        match door::check_progress(&self.shared.limits, run, &branch, &progress) {
+            Ok(()) => self.write(|data, _| data.report_progress(lease, run, &branch, progress)),
+            Err(error) => refused(error),
+        }
+    }
+
+    fn sub_steps(&self, run: RunNumber, branch: BranchId, node: Arc<str>) -> StoreFuture<'_, Vec<(Arc<str>, Bytes)>> {
+        self.read(|data| data.runs.get(&run).map(|run| run.journal.sub_steps(&branch, &node)).unwrap_or_default())
+    }
+
+    fn definition_document(&self, hash: DefinitionHash) -> StoreFuture<'_, Option<Arc<str>>> {
+        self.read(|data| data.documents.get(&hash).cloned())
     }
 
     fn read_values(&self, run: RunNumber, rows: Vec<JournalRef>) -> StoreFuture<'_, Vec<Bytes>> {

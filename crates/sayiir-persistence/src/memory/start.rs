@@ -9,15 +9,16 @@ use sayiir_core::workflow::ConflictPolicy;
 
 use super::data::{Data, Instance, Life, News, Run, bare_row};
 use super::index::Slot;
-use crate::store::{BranchView, RunState, StartOutcome, StartRun};
+use crate::store::{BranchView, Definition, RunState, StartOutcome, StartRun};
 
 impl Data {
     pub(super) fn start(&mut self, request: StartRun, news: &mut News) -> StartOutcome {
         if let Some(outcome) = self.known(&request) {
             return outcome;
         }
-        let StartRun { instance_id, definition, policy: _, input, first_node, placement, nonce, lease } = request;
+        let StartRun { instance_id, definition, policy: _, input, first_node, placement, nonce, lease, trace } = request;
         let hash = definition.hash;
+        let definition = self.keep_document(definition);
         let previous = self.end_previous(&instance_id, news);
         let run = self.new_run();
         let life = Life {
@@ -37,7 +38,7 @@ impl Data {
         };
         self.instances.entry(Arc::clone(&instance_id)).or_default().life = Some(life);
         let started = bare_row(run, BranchId::root(), 1, EntryKind::Started, Arc::clone(&first_node), self.now);
-        let mut of_run = Run::new(Arc::clone(&instance_id), hash);
+        let mut of_run = Run::new(Arc::clone(&instance_id), hash, trace);
         of_run.journal.push(JournalRow { lease: lease.map(|(lease, _)| lease), output: Some(input.clone()), ..started });
         self.runs.insert(run, of_run);
         let mut root = Self::root_at_start(self.index.lane(hash, &placement), &placement, first_node, self.now);
@@ -50,6 +51,15 @@ impl Data {
         news.instances.push(instance_id);
         let root = lease.and_then(|_| self.view(run, &BranchId::root(), input)).map(Box::new);
         StartOutcome::Fresh { run, created_at: self.now, root }
+    }
+
+    /// Keeps the document, if it is the first of its definition, and takes it out.
+    fn keep_document(&mut self, definition: Definition) -> Definition {
+        let Definition { hash, name, version, document } = definition;
+        if let Some(document) = document {
+            self.documents.entry(hash).or_insert(document);
+        }
+        Definition { hash, name, version, document: None }
     }
 
     /// What a start meets under an id that already has a run; `None` if it is to make one.

@@ -146,3 +146,9 @@ pub(crate) fn expire(tx: &mut Tx, lease: LeaseId) -> Outcome<u64> {
     tx.news.due |= expired > 0;
     Ok(u64::try_from(expired).unwrap_or(u64::MAX))
 }
+
+/// Keeps what a task reports, if its branch is still held.
+pub(crate) fn report_progress(tx: &Tx, lease: LeaseId, run: RunNumber, branch: &BranchId, progress: &[u8]) -> Outcome<bool> {
+    let sql = "UPDATE branch SET progress = ?4, progress_at = ?5 WHERE run = ?1 AND branch = ?2 AND lease = ?3";
+    Ok(execute(&tx.conn, sql, (Col(run), branch.as_str(), Col(lease), progress, Col(tx.now)))? > 0)
+}

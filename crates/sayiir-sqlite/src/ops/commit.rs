@@ -261,7 +261,7 @@ impl Write<'_> {
         let lease_end = self.lease_end(tx)?;
         let (lease, run_at) = if self.transition.held { (None, None) } else { (Some(self.lease), Some(lease_end)) };
         let sql = concat!(
-            "UPDATE branch SET revision = revision + 1, due_at = ?3, attempt_at = ?3, lease = ?4, run_at = ?5 WHERE run = ?1 AND branch = ?2 RETURNING ",
+            "UPDATE branch SET revision = revision + 1, due_at = ?3, attempt_at = ?3, progress = NULL, progress_at = NULL, lease = ?4, run_at = ?5 WHERE run = ?1 AND branch = ?2 RETURNING ",
             head_columns!()
         );
         let params = (Col(self.row.run), parent.as_str(), Col(tx.now), lease.map(Col), run_at.map(Col));

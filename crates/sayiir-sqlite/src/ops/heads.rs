@@ -11,9 +11,13 @@ use crate::fault::Outcome;
 use crate::rows::{Col, col};
 use crate::tx::{Look, Tx, execute, first};
 
-/// An owner's plain step: one row of one table, and no index.
+/// An owner's plain step: one row of one table, and no index. A step that leaves the branch where it was (a sub-step)
+/// belongs to the attempt that goes on.
 pub(crate) const ADVANCE: &str = "UPDATE branch SET revision = revision + 1, node = ?5, phase = ?6, attempt = ?7, input_branch = ?8, \
-     input_revision = ?9, fork_revision = ?10, due_at = NULL, crashes = 0, moved_at = max(moved_at, ?11), attempt_at = ?11 \
+     input_revision = ?9, fork_revision = ?10, due_at = NULL, crashes = 0, moved_at = max(moved_at, ?11), \
+     attempt_at = CASE WHEN node = ?5 AND phase = ?6 AND attempt = ?7 THEN attempt_at ELSE ?11 END, \
+     progress = CASE WHEN node = ?5 AND phase = ?6 AND attempt = ?7 THEN progress END, \
+     progress_at = CASE WHEN node = ?5 AND phase = ?6 AND attempt = ?7 THEN progress_at END \
      WHERE run = ?1 AND branch = ?2 AND revision = ?3 AND lease = ?4 AND awaits IS NULL RETURNING moved_at";
 
 /// Moves the head of a branch whose owner keeps it, if it is as the owner saw it; says when, else `None`.
@@ -69,7 +73,7 @@ impl Place<'_> {
             tx,
             "UPDATE branch SET revision = ?3, lease = ?4, node = ?5, phase = ?6, attempt = ?7, input_branch = ?8, input_revision = ?9, \
              fork_revision = ?10, pending = ?11, due_at = ?12, awaits = ?13, lane = ?14, priority = ?15, run_at = ?16, moved_at = ?17, \
-             attempt_at = ?18, crashes = 0 WHERE run = ?1 AND branch = ?2",
+             attempt_at = ?18, progress = NULL, progress_at = NULL, crashes = 0 WHERE run = ?1 AND branch = ?2",
         )
     }
 

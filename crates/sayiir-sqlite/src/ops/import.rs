@@ -40,7 +40,7 @@ pub(crate) fn import(tx: &mut Tx, import: &Import) -> Outcome<ImportOutcome> {
 fn as_start(import: &Import) -> StartRun {
     let Import { instance_id, definition, input, results: _, state: _, first_node, placement, expected: _ } = import.clone();
     let policy = ConflictPolicy::UseExisting;
-    StartRun { instance_id, definition, policy, input, first_node, placement, nonce: 0, lease: None }
+    StartRun { instance_id, definition, policy, input, first_node, placement, nonce: 0, lease: None, trace: None }
 }
 
 fn refusal(tx: &Tx, instance: &InstanceRow, import: &Import) -> Outcome<Option<ImportOutcome>> {

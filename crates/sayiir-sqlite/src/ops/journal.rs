@@ -1,5 +1,7 @@
 //! The journal: rows go in once, and are found by run, branch and revision.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use rusqlite::Row;
 use sayiir_core::branch::{BranchId, JournalRef, LeaseId, RunNumber};
@@ -77,6 +79,20 @@ impl<'a> NewRow<'a> {
 pub(crate) fn wrote(tx: &Tx, lease: LeaseId, run: RunNumber, branch: &BranchId, revision: u64) -> Outcome<bool> {
     let sql = "SELECT 1 FROM journal WHERE run = ?1 AND branch = ?2 AND revision = ?3 AND lease = ?4";
     Ok(first(&tx.conn, sql, (Col(run), branch.as_str(), revision, Col(lease)), |_| Ok(()))?.is_some())
+}
+
+/// The sub-steps of one task: the text of the query is what its index is for.
+pub(crate) const SUB_STEPS: &str =
+    "SELECT node, output FROM journal WHERE run = ?1 AND branch = ?2 AND node > ?3 AND node < ?4 AND kind = 17 ORDER BY node";
+
+/// The sub-steps stored by the task at this node path of the branch, in order of path.
+pub(crate) fn sub_steps(look: Look<'_>, run: RunNumber, branch: &BranchId, node: &str) -> Outcome<Vec<(Arc<str>, Bytes)>> {
+    // The character behind the slash is the digit zero.
+    let (under, behind) = (format!("{node}/"), format!("{node}0"));
+    let found: Vec<(Arc<str>, Vec<u8>)> =
+        rows(look.conn, SUB_STEPS, (Col(run), branch.as_str(), &under, behind), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let of_this = found.into_iter().filter(|(path, _)| !path[under.len()..].contains('/'));
+    Ok(of_this.map(|(path, output)| (path, output.into())).collect())
 }
 
 /// A row's own value, or where to find it.

@@ -20,25 +20,41 @@ pub(crate) fn tags(text: &str) -> Arc<[String]> {
 
 /// The number of a definition.
 pub(crate) fn definition(tx: &mut Tx, definition: &Definition) -> Outcome<i64> {
-    let Definition { hash, name, version } = definition;
+    let Definition { hash, name, version, document } = definition;
     let known = (*hash, Arc::clone(name), Arc::clone(version));
-    if let Some(id) = tx.memo.definitions.get(&known) {
+    if let Some((id, documented)) = tx.memo.definitions.get(&known)
+        && (*documented || document.is_none())
+    {
         return Ok(*id);
     }
-    let id = stored_definition(tx, definition)?;
-    tx.memo.definitions.insert(known, id);
+    let (id, documented) = stored_definition(tx, definition)?;
+    tx.memo.definitions.insert(known, (id, documented));
     Ok(id)
 }
 
-fn stored_definition(tx: &Tx, definition: &Definition) -> Outcome<i64> {
-    let Definition { hash, name, version } = definition;
-    let key = (hash.as_bytes(), name, version);
-    let sql = "SELECT id FROM definition WHERE hash = ?1 AND name = ?2 AND version = ?3";
-    if let Some(id) = first(&tx.conn, sql, key, |row| row.get(0))? {
-        return Ok(id);
+/// Its number, and whether its document is kept.
+fn stored_definition(tx: &Tx, definition: &Definition) -> Outcome<(i64, bool)> {
+    let Definition { hash, name, version, document } = definition;
+    let sql = "SELECT id, document IS NOT NULL FROM definition WHERE hash = ?1 AND name = ?2 AND version = ?3";
+    let known: Option<(i64, bool)> = first(&tx.conn, sql, (hash.as_bytes(), name, version), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    match (known, document) {
+        (Some((id, false)), Some(document)) => {
+            execute(&tx.conn, "UPDATE definition SET document = ?2 WHERE id = ?1", (id, document))?;
+            Ok((id, true))
+        }
+        (Some(known), _) => Ok(known),
+        (None, document) => {
+            let sql = "INSERT INTO definition (hash, name, version, document) VALUES (?1, ?2, ?3, ?4)";
+            execute(&tx.conn, sql, (hash.as_bytes(), name, version, document))?;
+            Ok((tx.conn.last_insert_rowid(), document.is_some()))
+        }
     }
-    execute(&tx.conn, "INSERT INTO definition (hash, name, version) VALUES (?1, ?2, ?3)", key)?;
-    Ok(tx.conn.last_insert_rowid())
+}
+
+/// What was said of a definition, as text.
+pub(crate) fn document(look: Look<'_>, hash: DefinitionHash) -> Outcome<Option<Arc<str>>> {
+    let sql = "SELECT document FROM definition WHERE hash = ?1 AND document IS NOT NULL ORDER BY id LIMIT 1";
+    first(look.conn, sql, [hash.as_bytes()], |row| row.get(0))
 }
 
 /// The lane of a definition and tags.

@@ -82,16 +82,16 @@ pub(crate) fn begin(tx: &mut Tx, known: Option<&InstanceRow>, request: &StartRun
                 replace(tx, instance, run)?;
             }
             "UPDATE instance SET status = 1, definition = ?3, created_at = ?4, updated_at = ?4, nonce = ?5, first_node = ?6, lane = ?7, \
-             priority = ?8 WHERE run = ?1 AND instance_id = ?2"
+             priority = ?8, trace = ?9 WHERE run = ?1 AND instance_id = ?2"
         }
         None => {
-            "INSERT INTO instance (run, instance_id, status, definition, created_at, updated_at, nonce, first_node, lane, priority) \
-             VALUES (?1, ?2, 1, ?3, ?4, ?4, ?5, ?6, ?7, ?8)"
+            "INSERT INTO instance (run, instance_id, status, definition, created_at, updated_at, nonce, first_node, lane, priority, trace) \
+             VALUES (?1, ?2, 1, ?3, ?4, ?4, ?5, ?6, ?7, ?8, ?9)"
         }
     };
     let nonce = nonce.map(u128::to_be_bytes);
     let priority = Col(request.placement.priority);
-    let params = (Col(run), &request.instance_id, definition, Col(tx.now), nonce, &request.first_node, lane, priority);
+    let params = (Col(run), &request.instance_id, definition, Col(tx.now), nonce, &request.first_node, lane, priority, &request.trace);
     execute(&tx.conn, sql, params)?;
     place_root(tx, run, lane, request)?;
     Ok(run)
@@ -119,12 +119,13 @@ fn root_of_new(tx: &Tx, run: RunNumber, request: &StartRun) -> BranchView {
         mail: 0,
         events: Vec::new(),
         input: request.input.clone(),
+        trace: request.trace.clone(),
         now: tx.now,
     }
 }
 
 fn place_root(tx: &mut Tx, run: RunNumber, lane: i64, request: &StartRun) -> Outcome<()> {
-    let StartRun { instance_id, definition: _, policy: _, input, first_node, placement, nonce: _, lease } = request;
+    let StartRun { instance_id, definition: _, policy: _, input, first_node, placement, nonce: _, lease, trace: _ } = request;
     let branch = &BranchId::root();
     let started = NewRow::bare(run, branch, 1, EntryKind::Started, first_node, tx.now);
     NewRow { lease: lease.map(|(lease, _)| lease), output: Some(input), ..started }.insert(tx)?;

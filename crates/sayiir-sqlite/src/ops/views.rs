@@ -33,6 +33,7 @@ pub(crate) fn of_row(look: Look<'_>, row: BranchRow) -> Outcome<BranchView> {
         run_at: _,
         moved_at: _,
         attempt_at: _,
+        progress: _,
     } = row;
     Ok(BranchView {
         paused: instance.is_paused(),
@@ -41,6 +42,7 @@ pub(crate) fn of_row(look: Look<'_>, row: BranchRow) -> Outcome<BranchView> {
         events: waiting_events(look, &instance)?,
         definition: instance.definition.hash,
         instance_id: instance.instance_id,
+        trace: instance.trace,
         run,
         branch,
         revision,

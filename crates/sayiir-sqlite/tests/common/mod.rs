@@ -67,7 +67,7 @@ pub fn place() -> Place {
 }
 
 pub fn definition() -> Definition {
-    Definition { hash: DefinitionHash::from("orders"), name: Arc::from("orders"), version: Arc::from("1") }
+    Definition { hash: DefinitionHash::from("orders"), name: Arc::from("orders"), version: Arc::from("1"), document: None }
 }
 
 pub fn request(id: &str, nonce: u128, lease: Option<LeaseId>) -> StartRun {
@@ -80,6 +80,7 @@ pub fn request(id: &str, nonce: u128, lease: Option<LeaseId>) -> StartRun {
         placement: Placement::default(),
         nonce,
         lease: lease.map(|lease| (lease, TTL)),
+        trace: None,
     }
 }
 

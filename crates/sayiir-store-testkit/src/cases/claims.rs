@@ -106,7 +106,7 @@ pub fn tags_and_definitions_are_respected(make: Factory<'_>) {
     bench.start_with(placed(&bench, "plain", Priority::Normal, &[]));
     bench.start_with(placed(&bench, "gpu", Priority::Normal, &["gpu"]));
     bench.start_with(placed(&bench, "both", Priority::Normal, &["gpu", "io"]));
-    let other = Definition { hash: DefinitionHash::from("other"), name: Arc::from("other"), version: Arc::from("") };
+    let other = Definition { hash: DefinitionHash::from("other"), name: Arc::from("other"), version: Arc::from(""), document: None };
     bench.start_with(StartRun { definition: other, ..bench.request("other") });
     let claim = |hash: &str, tags: &[&str]| {
         let tags: Arc<[String]> = tags.iter().map(ToString::to_string).collect();

@@ -18,7 +18,7 @@ pub(super) fn import(id: &str, results: &[(&str, &str)], state: ImportState) -> 
     let hash = sayiir_core::DefinitionHash::from("workflow");
     Import {
         instance_id: Arc::from(id),
-        definition: Definition { hash, name: Arc::from(""), version: Arc::from("") },
+        definition: Definition { hash, name: Arc::from(""), version: Arc::from(""), document: None },
         input: Bytes::from_static(b"input"),
         results,
         state,

@@ -47,7 +47,7 @@ pub fn a_mismatch_comes_before_any_policy(make: Factory<'_>) {
     let bench = Bench::new(make);
     bench.start("i");
     let before = bench.record("i");
-    let other = Definition { hash: DefinitionHash::from("other"), name: Arc::from("workflow"), version: Arc::from("2") };
+    let other = Definition { hash: DefinitionHash::from("other"), name: Arc::from("workflow"), version: Arc::from("2"), document: None };
     for policy in [ConflictPolicy::Fail, ConflictPolicy::UseExisting, ConflictPolicy::TerminateExisting] {
         let outcome = bench.start_with(StartRun { definition: other.clone(), ..with_policy(&bench, policy) });
         assert_eq!(outcome, StartOutcome::DefinitionMismatch { found: DefinitionHash::from("workflow") });

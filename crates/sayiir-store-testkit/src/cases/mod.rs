@@ -1,6 +1,7 @@
 //! The cases, by topic. Each takes a factory and makes its own fresh stores.
 
 pub mod atomicity;
+pub mod attempts;
 pub mod claims;
 pub mod control;
 pub mod durability;

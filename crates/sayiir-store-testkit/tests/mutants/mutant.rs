@@ -6,16 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use sayiir_core::DefinitionHash;
 use sayiir_core::branch::{BranchId, JournalRef, LeaseId, Placement, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
-use sayiir_core::journal::JournalRow;
+use sayiir_core::journal::{EntryKind, JournalRow};
 use sayiir_core::time::Timestamp;
 use sayiir_core::transition::{EventGuard, Next, Transition};
 use sayiir_core::workflow::ConflictPolicy;
 use sayiir_persistence::{
     BranchView, ClaimRequest, ClaimScope, CommitOutcome, ControlAction, ControlCommand, ControlOutcome, Import, ImportOutcome,
-    InMemoryBackend, InstanceFilter, InstanceRecord, InstanceSummary, Limits, NewEvent, Process, Refusal, SendOutcome, StartOutcome,
-    StartRun, Store, StoreFuture, Wakeups, forward_store,
+    InMemoryBackend, InstanceFilter, InstanceRecord, InstanceSummary, Limits, NewEvent, Process, Progress, Refusal, SendOutcome,
+    StartOutcome, StartRun, Store, StoreFuture, Wakeups, forward_store,
 };
 use sayiir_store_testkit::TestClock;
 
@@ -37,6 +38,9 @@ bugs! {
     ClaimKeepsRevision, LimitIgnored, TagsIgnored, PrioritiesIgnored, AgeingIgnored, CrashesForgotten, LeaseTooLong, InstanceScopeTooWide,
     RenewalMoves, RenewalTellsAll, RenewalForgotten, NextDueLate, NextDueEarly, LoadForAll, LoadNothing, ExpiryIgnored, SessionsForgotten,
     SessionsOfAll, LeaseUsedAgain,
+    // Attempts.
+    SubStepsForgotten, SubStepsOfAllNodes, SubStepsOfTheRoot, SubStepsOfOneAttempt, ProgressForgotten, ProgressUnfenced, ProgressKept,
+    DocumentForgotten, TraceForgotten,
     // Events.
     SecondEventFirst, KeysOfAllInstances, KeysIgnored, DuplicatesStored, EventsForTheFinished, EventNameIgnored, EventsNotTaken,
     // Control.
@@ -59,12 +63,13 @@ pub(crate) struct Mutant {
     silent: Wakeups,
     keys: Mutex<BTreeSet<Arc<str>>>,
     numbers: AtomicU64,
+    progress: Mutex<Option<Progress>>,
 }
 
 impl Mutant {
     pub(crate) fn new(clock: Arc<TestClock>, bug: Bug) -> Self {
         let inner = InMemoryBackend::with_clock(clock);
-        Self { inner, bug, silent: Wakeups::new(), keys: Mutex::default(), numbers: AtomicU64::new(1 << 40) }
+        Self { inner, bug, silent: Wakeups::new(), keys: Mutex::default(), numbers: AtomicU64::new(1 << 40), progress: Mutex::default() }
     }
 
     fn has(&self, bug: Bug) -> bool {
@@ -162,7 +167,7 @@ impl Mutant {
 
 impl Store for Mutant {
     forward_store!(|me| me.inner,
-        except limits, wakeups, open_session, sessions, expire_leases, start, commit, claim, next_due, load, renew, read_values,
+        except report_progress, sub_steps, definition_document, limits, wakeups, open_session, sessions, expire_leases, start, commit, claim, next_due, load, renew, read_values,
         read_branch_outputs, put_event, take_event, control, request_control, requested_control, clear_control, instance, journal, list,
         delete, import);
 
@@ -209,6 +214,7 @@ impl Store for Mutant {
                 }
                 Bug::TerminateKeepsEvents if terminates => buffered = self.inner.take_event(&request.instance_id, "go").await?,
                 Bug::RootNotLeased => request.lease = None,
+                Bug::TraceForgotten => request.trace = None,
                 _ => {}
             }
             let id = Arc::clone(&request.instance_id);
@@ -418,6 +424,13 @@ impl Store for Mutant {
         let id = instance_id.to_owned();
         Box::pin(async move {
             let mut record = self.inner.instance(&id).await?;
+            if self.has(Bug::ProgressKept)
+                && let Some(branch) = record.as_mut().and_then(|record| record.branches.first_mut())
+            {
+                let mut last = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+                branch.progress = branch.progress.take().or_else(|| last.clone());
+                (*last).clone_from(&branch.progress);
+            }
             if self.has(Bug::InputForgotten) {
                 record = record.map(|record| InstanceRecord { input: Bytes::new(), ..record });
             }
@@ -454,6 +467,40 @@ impl Store for Mutant {
             }
             Ok(all)
         })
+    }
+
+    fn report_progress(&self, lease: LeaseId, run: RunNumber, branch: BranchId, progress: Bytes) -> StoreFuture<'_, bool> {
+        match self.bug {
+            Bug::ProgressForgotten => Box::pin(async { Ok(true) }),
+            Bug::ProgressUnfenced => Box::pin(async move { self.inner.report_progress(lease, run, branch, progress).await.map(|_| true) }),
+            _ => self.inner.report_progress(lease, run, branch, progress),
+        }
+    }
+
+    fn sub_steps(&self, run: RunNumber, mut branch: BranchId, node: Arc<str>) -> StoreFuture<'_, Vec<(Arc<str>, Bytes)>> {
+        Box::pin(async move {
+            match self.bug {
+                Bug::SubStepsForgotten => return Ok(Vec::new()),
+                Bug::SubStepsOfTheRoot => branch = BranchId::root(),
+                Bug::SubStepsOfAllNodes => {
+                    let rows = self.inner.journal(run, None, usize::MAX).await?.into_iter().filter(|row| row.branch == branch);
+                    let found = rows.filter(|row| row.kind == EntryKind::SubStepCompleted);
+                    return Ok(found.map(|row| (row.node, row.output.unwrap_or_default())).collect());
+                }
+                Bug::SubStepsOfOneAttempt => {
+                    let rows = self.inner.journal(run, None, usize::MAX).await?.into_iter().filter(|row| row.branch == branch);
+                    if rows.clone().any(|row| row.kind == EntryKind::AttemptFailed) {
+                        return Ok(Vec::new());
+                    }
+                }
+                _ => {}
+            }
+            self.inner.sub_steps(run, branch, node).await
+        })
+    }
+
+    fn definition_document(&self, hash: DefinitionHash) -> StoreFuture<'_, Option<Arc<str>>> {
+        if self.has(Bug::DocumentForgotten) { Box::pin(async { Ok(None) }) } else { self.inner.definition_document(hash) }
     }
 
     fn delete(&self, instance_id: &str) -> StoreFuture<'_, bool> {

@@ -1,0 +1,181 @@
+//! What a running task asks of its driver: to store a part of itself, to keep its progress.
+//!
+//! Invariant: the branch is here while its task runs. Every sub-step moves its revision, one after the other, and the
+//! drive goes on with the branch as the last of them left it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+use async_lock::{Mutex, MutexGuard};
+use bytes::Bytes;
+use sayiir_core::branch::BranchView;
+use sayiir_core::context::{AttemptError, AttemptServices};
+use sayiir_core::future::BoxFuture;
+use sayiir_core::plan::sub_step_path;
+use sayiir_core::transition::Transition;
+use sayiir_core::workflow::RunnableWorkflow;
+use sayiir_engine::{Decision, Definition, Input, decide};
+use sayiir_persistence::{CommitOutcome, Refusal, StoreError};
+
+use crate::ask::ask;
+use crate::branch::is_same_attempt;
+use crate::session::Session;
+
+/// An attempt at a task, from its begin to its end.
+pub(crate) struct RunningAttempt {
+    /// Weak: a context that a program keeps must not keep its worker.
+    session: Weak<Session>,
+    workflow: Arc<dyn RunnableWorkflow>,
+    node: Arc<str>,
+    state: Mutex<State>,
+    over: AtomicBool,
+}
+
+struct State {
+    /// `None` once the attempt has ended.
+    branch: Option<Box<BranchView>>,
+    /// What is stored, by path; read when it is first asked for.
+    stored: Option<BTreeMap<Arc<str>, Bytes>>,
+    /// The names that this attempt asked for.
+    asked: BTreeSet<Arc<str>>,
+}
+
+impl RunningAttempt {
+    pub(crate) fn new(session: &Arc<Session>, workflow: &Arc<dyn RunnableWorkflow>, branch: Box<BranchView>, node: Arc<str>) -> Arc<Self> {
+        let state = State { branch: Some(branch), stored: None, asked: BTreeSet::new() };
+        let (session, workflow) = (Arc::downgrade(session), Arc::clone(workflow));
+        Arc::new(Self { session, workflow, node, state: Mutex::new(state), over: AtomicBool::new(false) })
+    }
+
+    /// Ends the attempt when it is dropped, however its drive ends.
+    pub(crate) fn guard(self: &Arc<Self>) -> AttemptGuard {
+        AttemptGuard(Arc::clone(self))
+    }
+
+    /// The branch as the attempt leaves it. What is being stored is waited for.
+    pub(crate) async fn end(&self) -> Option<Box<BranchView>> {
+        self.over.store(true, Ordering::Release);
+        self.state.lock().await.branch.take()
+    }
+
+    fn over(&self) -> AttemptError {
+        AttemptError::Over { node: Arc::clone(&self.node) }
+    }
+
+    fn not_stored(&self, what: String, error: StoreError) -> AttemptError {
+        AttemptError::Store { node: Arc::clone(&self.node), what, source: error.into() }
+    }
+
+    fn session(&self) -> Result<Arc<Session>, AttemptError> {
+        self.session.upgrade().filter(|_| !self.is_over()).ok_or_else(|| self.over())
+    }
+
+    async fn look_up(&self, name: Arc<str>) -> Result<Option<Bytes>, AttemptError> {
+        let session = self.session()?;
+        let mut state = self.state.lock().await;
+        let Some(branch) = &state.branch else { return Err(self.over()) };
+        if state.asked.contains(&name) {
+            return Err(AttemptError::RepeatedName { node: Arc::clone(&self.node), name });
+        }
+        if state.stored.is_none() {
+            let (run, id) = (branch.run, branch.branch.clone());
+            let read = ask(&*session.host, session.options.patience, || session.store.sub_steps(run, id.clone(), Arc::clone(&self.node)));
+            let found = read.await.map_err(|error| self.not_stored(format!("the sub-step {name:?}"), error))?;
+            state.stored = Some(found.into_iter().collect());
+        }
+        let stored = state.stored.as_ref().and_then(|stored| stored.get(&sub_step_path(&self.node, &name)).cloned());
+        state.asked.insert(name);
+        Ok(stored)
+    }
+
+    async fn store(&self, name: Arc<str>, output: Bytes) -> Result<(), AttemptError> {
+        let session = self.session()?;
+        let mut state = self.state.lock().await;
+        loop {
+            let Some(transition) = self.transition(&state, &name, &output) else { return Err(self.over()) };
+            let outcome = session.commit(&transition).await;
+            match outcome.map_err(|error| self.not_stored(format!("the sub-step {name:?}"), error))? {
+                CommitOutcome::Accepted { at, readied_parent: _ } => {
+                    if let Some(branch) = &mut state.branch {
+                        branch.now = at;
+                    }
+                    return Self::moved(&mut state);
+                }
+                CommitOutcome::AlreadyAccepted => return Self::moved(&mut state),
+                CommitOutcome::Refused(Refusal::Moved) => self.reload(&session, &mut state).await?,
+                CommitOutcome::Refused(Refusal::LeaseLost | Refusal::Ended | Refusal::Replaced) => return Err(self.over()),
+            }
+        }
+    }
+
+    fn transition(&self, state: &State, name: &Arc<str>, output: &Bytes) -> Option<Box<Transition>> {
+        let definition = Definition { plan: self.workflow.plan(), payloads: self.workflow.payloads() };
+        let input = Input::SubStepReturned { name: Arc::clone(name), output: output.clone() };
+        match decide(definition, state.branch.as_deref()?, input) {
+            Decision::Commit(transition) => Some(transition),
+            Decision::Do(_) => None,
+        }
+    }
+
+    /// The branch as an accepted sub-step leaves it.
+    #[allow(clippy::unnecessary_wraps, reason = "reads as the end of a store")]
+    fn moved(state: &mut MutexGuard<'_, State>) -> Result<(), AttemptError> {
+        if let Some(branch) = &mut state.branch {
+            branch.revision += 1;
+            (branch.crashes, branch.due_at) = (0, None);
+        }
+        Ok(())
+    }
+
+    /// A pause, an unpause or a request moved the branch: the task runs on while it stands where it stood.
+    async fn reload(&self, session: &Arc<Session>, state: &mut MutexGuard<'_, State>) -> Result<(), AttemptError> {
+        let Some(branch) = &mut state.branch else { return Err(self.over()) };
+        let loaded = session.load(branch.run, vec![branch.branch.clone()]).await;
+        let fresh = loaded.map_err(|error| self.not_stored("a sub-step".to_owned(), error))?.pop();
+        match fresh.filter(|fresh| is_same_attempt(fresh, branch)) {
+            Some(fresh) => **branch = fresh,
+            None => return Err(self.over()),
+        }
+        Ok(())
+    }
+
+    async fn keep_progress(&self, progress: Bytes) -> Result<(), AttemptError> {
+        let session = self.session()?;
+        let key = self.state.lock().await.branch.as_ref().map(|branch| (branch.run, branch.branch.clone()));
+        let Some((run, id)) = key else { return Err(self.over()) };
+        let write = || session.store.report_progress(session.lease, run, id.clone(), progress.clone());
+        match ask(&*session.host, session.options.patience, write).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.over()),
+            Err(error) => Err(self.not_stored("its progress".to_owned(), error)),
+        }
+    }
+}
+
+impl AttemptServices for RunningAttempt {
+    fn sub_step(&self, name: Arc<str>) -> BoxFuture<'_, Result<Option<Bytes>, AttemptError>> {
+        Box::pin(self.look_up(name))
+    }
+
+    fn store_sub_step(&self, name: Arc<str>, output: Bytes) -> BoxFuture<'_, Result<(), AttemptError>> {
+        Box::pin(self.store(name, output))
+    }
+
+    fn report_progress(&self, progress: Bytes) -> BoxFuture<'_, Result<(), AttemptError>> {
+        Box::pin(self.keep_progress(progress))
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+}
+
+/// Tells what a dropped task left behind that its attempt is over.
+pub(crate) struct AttemptGuard(Arc<RunningAttempt>);
+
+impl Drop for AttemptGuard {
+    fn drop(&mut self) {
+        self.0.over.store(true, Ordering::Release);
+    }
+}

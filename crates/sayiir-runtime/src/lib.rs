@@ -20,10 +20,13 @@ pub use error::RuntimeError;
 pub use in_process::{InProcessRunner, WorkflowRunExt, WorkflowRunner};
 pub use local_worker::{LocalWorker, LocalWorkerBuilder, WorkerHandle};
 pub use progress::TaskProgress;
+pub use sayiir_core as core;
 pub use sayiir_core::branch_key::BranchKey;
+pub use sayiir_core::deps::{Deps, DepsBuilder, DepsInjectable, MissingDep};
 pub use sayiir_core::task_context;
 pub use sayiir_core::workflow::ConflictPolicy;
 pub use sayiir_driver::WorkflowSet;
+pub use sayiir_macros::{BranchKey, task, workflow};
 pub use sayiir_persistence as persistence;
 
 /// The codecs.

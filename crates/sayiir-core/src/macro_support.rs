@@ -5,8 +5,10 @@ use std::cell::Cell;
 
 pub use bytes::Bytes;
 
+use crate::branch_results::NamedBranchResults;
 use crate::deps::Deps;
 use crate::error::{BoxError, TaskError, advised};
+use crate::loop_result::LoopResult;
 use crate::task::CoreTask;
 use crate::workflow::{SerializableWorkflow, Workflow};
 
@@ -104,16 +106,67 @@ impl<E: Into<BoxError>> ErrorOfTask for E {}
 
 pub const fn is_error_of_task<E: ErrorOfTask>() {}
 
-/// One task's output is the other's input.
+/// What one task gives is what the next takes.
 #[diagnostic::on_unimplemented(
-    message = "the step `{Next}` cannot follow the step `{Self}`: it takes another type than that one gives",
-    label = "takes another type than the step before it gives"
+    message = "the step `{Next}` cannot follow the step `{Before}`: it takes a `{Input}`, and is given a `{Self}`",
+    label = "takes a `{Input}`, and is given a `{Self}`"
 )]
-pub trait Feeds<Next> {}
+pub trait Feeds<Input, Before, Next> {}
 
-impl<T: CoreTask, Next: CoreTask<Input = T::Output>> Feeds<Next> for T {}
+impl<T, Before, Next> Feeds<T, Before, Next> for T {}
 
-pub const fn feeds<T: Feeds<Next>, Next>() {}
+pub const fn feeds<Before: CoreTask, Next: CoreTask>()
+where
+    Before::Output: Feeds<Next::Input, Before, Next>,
+{
+}
+
+/// What a join takes.
+#[diagnostic::on_unimplemented(
+    message = "the task `{Task}` cannot join branches: it takes a `{Self}`",
+    label = "a joining task takes `NamedBranchResults`",
+    note = "write the join in place to have typed outputs: `name(outputs: BranchOutputs<_>) {{ .. }}`"
+)]
+pub trait JoinInput<Task> {}
+
+impl<Task> JoinInput<Task> for NamedBranchResults {}
+
+pub const fn joins<Task: CoreTask>()
+where
+    Task::Input: JoinInput<Task>,
+{
+}
+
+/// What a loop's task gives.
+#[diagnostic::on_unimplemented(
+    message = "the task `{Task}` cannot be a loop: it takes a `{Input}`, and gives a `{Self}`",
+    label = "a loop's task that takes a `{Input}` gives a `LoopResult<{Input}>`"
+)]
+pub trait LoopOutput<Input, Task> {}
+
+impl<Input, Task> LoopOutput<Input, Task> for LoopResult<Input> {}
+
+pub const fn repeats<Task: CoreTask>()
+where
+    Task::Output: LoopOutput<Task::Input, Task>,
+{
+}
+
+/// What a route's key task gives.
+#[diagnostic::on_unimplemented(
+    message = "the task `{Task}` cannot choose an arm: it gives a `{Self}`",
+    label = "a route's key task gives a `String`",
+    note = "of a `BranchKey`, give `Key::A.as_key().to_owned()`"
+)]
+pub trait KeyOutput<Task> {}
+
+impl<Task> KeyOutput<Task> for String {}
+
+pub const fn chooses<Task: CoreTask>()
+where
+    Task::Output: KeyOutput<Task>,
+{
+}
 
 /// A workflow that can be another's child.
 #[diagnostic::on_unimplemented(message = "`{Self}` is no workflow", note = "`flow` takes a built `Workflow` or `SerializableWorkflow`")]

@@ -1,4 +1,4 @@
-//! `#[derive(BranchKey)]`: one key for each variant, snake_case unless said otherwise.
+//! `#[derive(BranchKey)]`: one key for each variant, `snake_case` unless said otherwise.
 
 use std::collections::BTreeMap;
 

@@ -10,7 +10,7 @@ use super::signature::{Output, Parameter, Signature};
 use super::struct_name;
 use crate::paths;
 
-pub(crate) fn tokens(function: &ItemFn, attributes: &Attributes, signature: &Signature) -> syn::Result<TokenStream> {
+pub(crate) fn tokens(function: &ItemFn, attributes: &Attributes, signature: &Signature) -> TokenStream {
     let core = paths::core();
     let (name, visibility, task) = (&function.sig.ident, &function.vis, struct_name(&function.sig.ident));
     let cfgs: Vec<&Attribute> = function.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg")).collect();
@@ -24,7 +24,9 @@ pub(crate) fn tokens(function: &ItemFn, attributes: &Attributes, signature: &Sig
     let checks = checks(signature, &core);
     let default = signature.dependencies.is_empty().then(|| quote!(#[derive(Default)]));
     let new = if names.is_empty() { "Makes the task." } else { "Makes the task with what it needs." };
-    Ok(quote! {
+    quote! {
+        // A task owns its input, and may be async or fallible only because tasks are.
+        #[allow(clippy::unused_async, clippy::needless_pass_by_value, clippy::unnecessary_wraps)]
         #function
 
         #(#cfgs)*
@@ -99,7 +101,7 @@ pub(crate) fn tokens(function: &ItemFn, attributes: &Attributes, signature: &Sig
                 ::std::iter::IntoIterator::into_iter(needed).flatten().collect()
             }
         }
-    })
+    }
 }
 
 fn input_type(signature: &Signature) -> TokenStream {

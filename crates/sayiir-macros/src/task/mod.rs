@@ -17,7 +17,7 @@ pub(crate) fn expand(attributes: TokenStream, item: TokenStream) -> syn::Result<
     })?;
     let attributes: Attributes = syn::parse2(attributes)?;
     let signature = Signature::take(&mut function)?;
-    expand::tokens(&function, &attributes, &signature)
+    Ok(expand::tokens(&function, &attributes, &signature))
 }
 
 /// The struct of the task that a function is.

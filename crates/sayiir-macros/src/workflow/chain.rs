@@ -1,6 +1,6 @@
 //! The steps as calls of the builder.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Expr, Ident, LitStr, Path};
@@ -11,6 +11,14 @@ use crate::task::struct_name;
 /// Writes chains of calls.
 pub(crate) struct Chain {
     core: TokenStream,
+}
+
+fn respanned(tokens: TokenStream, span: Span) -> TokenStream {
+    let respan = |mut token: TokenTree| {
+        token.set_span(span);
+        token
+    };
+    tokens.into_iter().map(respan).collect()
 }
 
 /// The struct of a task that is named by its function.
@@ -47,7 +55,8 @@ impl Chain {
         match step {
             Step::Task(path) => {
                 let (task, check) = (task_of(path), self.check(before, path));
-                quote_spanned!(span=> #builder.then_provided::<#task>({ #check __provider }))
+                let then = if check.is_some() { quote_spanned!(span=> then_after) } else { quote_spanned!(span=> then_provided) };
+                quote_spanned!(span=> #builder.#then::<#task>({ #check __provider }))
             }
             Step::Inline(inline) => {
                 let (id, closure) = (inline.id(), inline.closure(core));
@@ -73,6 +82,8 @@ impl Chain {
     fn check(&self, before: Option<&Path>, path: &Path) -> Option<TokenStream> {
         let (core, next) = (&self.core, task_of(path));
         let before = task_of(before?);
+        // Told at the second of the two.
+        let before = respanned(quote!(#before), path.span());
         Some(quote_spanned!(path.span()=> const _: () = #core::macro_support::feeds::<#before, #next>();))
     }
 
@@ -83,7 +94,7 @@ impl Chain {
         match body {
             Body::Task(path) => {
                 let (task, check) = (task_of(path), self.check(before, path));
-                quote_spanned!(path.span()=> #builder.loop_provided::<#task, _>({ #check __provider }, #max, #policy))
+                quote_spanned!(path.span()=> #builder.loop_provided::<#task>({ #check const _: () = #core::macro_support::repeats::<#task>(); __provider }, #max, #policy))
             }
             Body::Inline(inline) => {
                 let (id, closure) = (inline.id(), inline.closure(core));
@@ -98,7 +109,7 @@ impl Chain {
 
     /// Steps as a closure over a builder.
     fn inside(&self, steps: &[Step], before: Option<&Path>) -> TokenStream {
-        let flow = Ident::new("__flow", proc_macro2::Span::mixed_site());
+        let flow = Ident::new("__flow", Span::mixed_site());
         let chain = self.of(quote!(#flow), steps, before);
         quote!(|#flow| #chain)
     }
@@ -108,7 +119,8 @@ impl Chain {
         let join = match join {
             Join::Task(path) => {
                 let task = task_of(path);
-                quote_spanned!(path.span()=> .join_provided::<#task>(__provider))
+                let core = &self.core;
+                quote_spanned!(path.span()=> .join_provided::<#task>({ const _: () = #core::macro_support::joins::<#task>(); __provider }))
             }
             Join::Inline(inline) => {
                 let (id, closure) = (inline.id(), inline.closure(&self.core));
@@ -175,6 +187,8 @@ impl Chain {
             Some(keys) => (quote_spanned!(key.span()=> route_provided::<#task, #keys, _>), exhaustive(keys, arms, default.is_some())),
             None => (quote_spanned!(key.span()=> route_str_provided::<#task, _>), TokenStream::new()),
         };
+        let core = &self.core;
+        let check = quote_spanned!(key.span()=> #check const _: () = #core::macro_support::chooses::<#task>(););
         quote!(#builder.#start({ #check #every __provider }) #(#branches)* #default_arm .done())
     }
 }

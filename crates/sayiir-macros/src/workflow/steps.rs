@@ -108,7 +108,7 @@ fn content(input: ParseStream<'_>) -> syn::Result<Content> {
                 .map_err(|error| Error::new(error.span(), "a comma stands between two steps, `||` between two branches"))?;
         }
         let branches = match one_step(branches) {
-            Ok(Step::Group(Group { content: Content::Branches(branches), span: _ })) => branches,
+            Ok(Step::Group(Group { content: Content::Branches(branches), span: _ })) | Err(branches) => branches,
             Ok(Step::Group(Group { content: Content::Steps(inner), span: _ })) => {
                 steps.extend(inner);
                 continue;
@@ -117,7 +117,6 @@ fn content(input: ParseStream<'_>) -> syn::Result<Content> {
                 steps.push(step);
                 continue;
             }
-            Err(branches) => branches,
         };
         if input.is_empty() {
             return if steps.is_empty() && !more { Ok(Content::Branches(branches)) } else { Err(no_join(span)) };

@@ -123,7 +123,7 @@ async fn steps_stand_one_behind_the_other() {
     assert_eq!(order.run_once(5).await.unwrap(), "CHARGED 5");
     let error = order.run_once(0).await.unwrap_err().to_string();
     assert!(error.contains("nothing to charge"), "{error}");
-    let ids: Vec<_> = order.iter_nodes().map(|node| node.id.to_string()).collect();
+    let ids: Vec<_> = order.iter_nodes().map(|node| node.id.clone()).collect();
     assert_eq!(ids, ["double", "half", "charge_card", "shout"]);
 }
 
@@ -251,7 +251,7 @@ async fn delays_signals_and_children_stand_anywhere() {
         ]
     }
     .unwrap();
-    let paths: Vec<_> = flow.iter_nodes().map(|node| node.id.to_string()).collect();
+    let paths: Vec<_> = flow.iter_nodes().map(|node| node.id.clone()).collect();
     assert!(["delay", "named", "go", "child", "wait"].iter().all(|id| paths.contains(&(*id).to_owned())), "{paths:?}");
     assert_eq!(flow.run_once(1).await.unwrap(), 19);
 }

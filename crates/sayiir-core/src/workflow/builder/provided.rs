@@ -1,18 +1,20 @@
 //! Steps of `workflow!`: task types whose instances come from deps or a registry.
+//!
+//! That a task fits where it stands is checked by the macro where its words can be better (`macro_support`).
+
+use std::sync::Arc;
 
 use super::{ForkBuilder, LoopCodec, RegistryMode, RouteBuilder, RouteCodec, Step, TextKeys, TypedKeys, WorkflowBuilder, tasks};
 use crate::branch_key::BranchKey;
-use crate::branch_results::NamedBranchResults;
 use crate::codec::sealed::{DecodeValue, EncodeValue};
 use crate::codec::{Codec, EnvelopeCodec};
 use crate::deps::{Deps, DepsInjectable};
 use crate::error::BuildError;
-use crate::loop_result::{LoopResult, MaxIterationsPolicy};
+use crate::loop_result::MaxIterationsPolicy;
 use crate::macro_support::Provider;
 use crate::registry::TaskRegistry;
 use crate::task::RegisterableTask;
 use crate::workflow::{FlowsInto, Typed};
-use std::sync::Arc;
 
 /// The step of a task: made from the deps, or taken from the registry; the errors if neither has it.
 fn provided<T, C>(codec: Arc<C>, registry: Option<&TaskRegistry>, provider: Provider<'_>) -> Step
@@ -44,9 +46,18 @@ where
 
 #[doc(hidden)]
 impl<C, Input, S, M, R: RegistryMode> WorkflowBuilder<C, Input, S, M, R> {
-    pub fn then_provided<T>(mut self, provider: Provider<'_>) -> WorkflowBuilder<C, Input, Typed<T::Output>, M, R>
+    pub fn then_provided<T>(self, provider: Provider<'_>) -> WorkflowBuilder<C, Input, Typed<T::Output>, M, R>
     where
         S: FlowsInto<T::Input>,
+        T: RegisterableTask + DepsInjectable,
+        C: Codec + DecodeValue<T::Input> + EncodeValue<T::Output>,
+    {
+        self.then_after::<T>(provider)
+    }
+
+    /// A task behind one whose output it was found to take.
+    pub fn then_after<T>(mut self, provider: Provider<'_>) -> WorkflowBuilder<C, Input, Typed<T::Output>, M, R>
+    where
         T: RegisterableTask + DepsInjectable,
         C: Codec + DecodeValue<T::Input> + EncodeValue<T::Output>,
     {
@@ -55,17 +66,16 @@ impl<C, Input, S, M, R: RegistryMode> WorkflowBuilder<C, Input, S, M, R> {
         self.flows()
     }
 
-    pub fn loop_provided<T, Out>(
+    pub fn loop_provided<T>(
         self,
         provider: Provider<'_>,
         max: u32,
         on_max: MaxIterationsPolicy,
-    ) -> WorkflowBuilder<C, Input, Typed<Out>, M, R>
+    ) -> WorkflowBuilder<C, Input, Typed<T::Input>, M, R>
     where
-        S: FlowsInto<Out>,
-        T: RegisterableTask<Input = Out, Output = LoopResult<Out>> + DepsInjectable,
-        Out: 'static,
-        C: LoopCodec<Out>,
+        S: FlowsInto<T::Input>,
+        T: RegisterableTask + DepsInjectable,
+        C: LoopCodec<T::Input> + EncodeValue<T::Output>,
     {
         let step = provided::<T, C>(self.codec(), self.registry.registry(), provider);
         self.loop_single(step, max, on_max)
@@ -74,9 +84,9 @@ impl<C, Input, S, M, R: RegistryMode> WorkflowBuilder<C, Input, S, M, R> {
     pub fn route_provided<T, K, Out>(self, provider: Provider<'_>) -> RouteBuilder<C, Input, S, M, R, Out, TypedKeys<K>>
     where
         S: FlowsInto<T::Input>,
-        T: RegisterableTask<Output = String> + DepsInjectable,
+        T: RegisterableTask + DepsInjectable,
         K: BranchKey,
-        C: RouteCodec<Out> + DecodeValue<T::Input>,
+        C: RouteCodec<Out> + DecodeValue<T::Input> + EncodeValue<T::Output>,
     {
         let step = provided::<T, C>(self.codec(), self.registry.registry(), provider);
         self.start_route(step, false, Some(K::all_keys()))
@@ -85,8 +95,8 @@ impl<C, Input, S, M, R: RegistryMode> WorkflowBuilder<C, Input, S, M, R> {
     pub fn route_str_provided<T, Out>(self, provider: Provider<'_>) -> RouteBuilder<C, Input, S, M, R, Out, TextKeys>
     where
         S: FlowsInto<T::Input>,
-        T: RegisterableTask<Output = String> + DepsInjectable,
-        C: RouteCodec<Out> + DecodeValue<T::Input>,
+        T: RegisterableTask + DepsInjectable,
+        C: RouteCodec<Out> + DecodeValue<T::Input> + EncodeValue<T::Output>,
     {
         let step = provided::<T, C>(self.codec(), self.registry.registry(), provider);
         self.start_route(step, false, None)
@@ -108,8 +118,8 @@ impl<C, Input, S, M, R: RegistryMode> ForkBuilder<C, Input, S, M, R> {
 
     pub fn join_provided<T>(self, provider: Provider<'_>) -> WorkflowBuilder<C, Input, Typed<T::Output>, M, R>
     where
-        T: RegisterableTask<Input = NamedBranchResults> + DepsInjectable,
-        C: EnvelopeCodec + DecodeValue<NamedBranchResults> + EncodeValue<T::Output>,
+        T: RegisterableTask + DepsInjectable,
+        C: EnvelopeCodec + DecodeValue<T::Input> + EncodeValue<T::Output>,
     {
         let step = provided::<T, C>(self.builder.codec(), self.builder.registry.registry(), provider);
         self.join_step(step)

@@ -215,6 +215,16 @@ pub enum BuildError {
     /// The registry has no such task.
     #[error("the registry has no task {0:?}; register it before it is used")]
     TaskNotFound(String),
+    /// A workflow has no node that runs this task.
+    #[error("no node of the workflow {workflow:?} is {task:?} or runs a task of this id; its tasks stand at: {known}")]
+    NoSuchNode {
+        /// What was asked for.
+        task: String,
+        /// The workflow.
+        workflow: String,
+        /// The paths of the nodes that run tasks.
+        known: String,
+    },
     /// A fork branch or route arm has no steps.
     #[error("the branch {0:?} has no steps")]
     EmptyBranch(String),

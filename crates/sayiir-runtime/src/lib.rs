@@ -13,6 +13,7 @@ mod local_worker;
 pub mod prelude;
 mod progress;
 mod start;
+pub mod testing;
 
 pub use checkpointing::CheckpointingRunner;
 pub use client::{Outcome, TaskRef, WorkflowClient};

@@ -15,6 +15,7 @@ mod host;
 mod keeper;
 mod run_instance;
 mod session;
+mod span;
 mod task;
 mod worker;
 mod workflows;

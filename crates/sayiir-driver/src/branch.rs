@@ -15,6 +15,7 @@ use tracing::Instrument;
 
 use crate::ask::ask;
 use crate::commit::Committed;
+use crate::figures;
 use crate::group::{Fault, Ticket};
 use crate::session::{Hold, Session};
 use crate::span;
@@ -32,6 +33,7 @@ impl Session {
             tracing::error!(instance_id = &*branch.instance_id, definition = %branch.definition, "no workflow of this definition is known here");
             return;
         };
+        let _driven = figures::Driven::begin();
         let span = span::of_instance(workflow.plan(), &branch, &self.worker_id);
         self.drive_on(ticket, workflows, &workflow, &mut hold, branch).instrument(span).await;
     }
@@ -95,6 +97,7 @@ impl Session {
                     CommitOutcome::Accepted { .. } => {}
                     CommitOutcome::AlreadyAccepted | CommitOutcome::Refused(_) => ticket.group().note_left(),
                 }
+                figures::committed(workflow.plan(), &branch, &transition, &outcome);
                 if let Some(output) = finished_with(&transition, &outcome) {
                     ticket.group().note_finished(branch.run, output);
                 }

@@ -10,6 +10,7 @@ mod ask;
 mod attempt;
 mod branch;
 mod commit;
+mod figures;
 mod group;
 mod host;
 mod keeper;

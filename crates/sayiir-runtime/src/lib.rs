@@ -10,6 +10,7 @@ mod error;
 mod host;
 mod in_process;
 mod local_worker;
+pub mod metrics;
 pub mod prelude;
 mod progress;
 mod start;

@@ -13,7 +13,7 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
     /// A value could not be encoded.
-    #[error("could not encode a {}", short(.type_name))]
+    #[error("could not encode a {}", short_type_name(.type_name))]
     Encode {
         /// The Rust type.
         type_name: &'static str,
@@ -22,7 +22,7 @@ pub enum CodecError {
         source: BoxError,
     },
     /// Bytes could not be decoded.
-    #[error("could not decode a {} from {context}", short(.type_name))]
+    #[error("could not decode a {} from {context}", short_type_name(.type_name))]
     Decode {
         /// The Rust type.
         type_name: &'static str,
@@ -33,7 +33,7 @@ pub enum CodecError {
         source: BoxError,
     },
     /// A task was given what it cannot decode.
-    #[error("could not decode the input of {task:?} as a {}{}", short(.type_name), from_signal(.signal.as_deref()))]
+    #[error("could not decode the input of {task:?} as a {}{}", short_type_name(.type_name), from_signal(.signal.as_deref()))]
     Input {
         /// The task's id.
         task: String,
@@ -52,7 +52,7 @@ fn from_signal(name: Option<&str>) -> String {
 }
 
 /// A type's name without the modules it is in: `Option<String>`.
-fn short(type_name: &str) -> String {
+pub(crate) fn short_type_name(type_name: &str) -> String {
     let mut short = String::new();
     for piece in type_name.split_inclusive(|c: char| !c.is_alphanumeric() && c != '_' && c != ':') {
         short.push_str(piece.rsplit("::").next().unwrap_or(piece));
@@ -421,7 +421,7 @@ mod tests {
             ("core::option::Option<alloc::vec::Vec<my_crate::Order>>", "Option<Vec<Order>>"),
             ("(alloc::string::String, &[a::b::C_1; 3])", "(String, &[C_1; 3])"),
         ] {
-            assert_eq!(short(long), name);
+            assert_eq!(short_type_name(long), name);
         }
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Whether a loop goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "rkyv", derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize))]
 #[serde(tag = "_loop", content = "value", rename_all = "lowercase")]
 pub enum LoopResult<T> {
     /// Run the body again with this value.

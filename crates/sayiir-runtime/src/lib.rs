@@ -28,5 +28,7 @@ pub use sayiir_persistence as persistence;
 
 /// The codecs.
 pub mod serialization {
+    #[cfg(feature = "rkyv")]
+    pub use sayiir_core::codec::RkyvCodec;
     pub use sayiir_core::codec::{Codec, Decoder, Encoder, EnvelopeCodec, JsonCodec};
 }

@@ -38,6 +38,7 @@ impl NodeIx {
 pub struct Plan {
     name: Arc<str>,
     version: Arc<str>,
+    codec: Arc<str>,
     nodes: Vec<Node>,
     by_path: BTreeMap<Arc<str>, NodeIx>,
     hash: DefinitionHash,
@@ -218,6 +219,11 @@ impl Plan {
     /// The workflow's version; empty if it has none.
     pub fn version(&self) -> &Arc<str> {
         &self.version
+    }
+
+    /// The name of the codec of all payloads ([`Encoder::name`](crate::codec::Encoder::name)).
+    pub fn codec(&self) -> &Arc<str> {
+        &self.codec
     }
 
     /// The definition's identity.

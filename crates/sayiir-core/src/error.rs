@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::ids::DefinitionHash;
+use crate::workflow::DefinitionDiff;
 
 /// Any error of a task.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -29,6 +30,17 @@ pub enum CodecError {
         /// Whose bytes they are: an input, an event, a step's output.
         context: String,
         /// Why not.
+        #[source]
+        source: BoxError,
+    },
+    /// The instance's payloads are of another codec.
+    #[error("codec mismatch: the instance's payloads are {stored:?}, and this workflow's are {used:?}")]
+    Mismatch {
+        /// The name of the codec that wrote them.
+        stored: String,
+        /// The name of the codec that was to read them.
+        used: String,
+        /// How the definitions differ.
         #[source]
         source: BoxError,
     },
@@ -227,6 +239,19 @@ pub enum BuildError {
         /// The stored one.
         found: DefinitionHash,
     },
+    /// What changed since a definition was stored; told with `DefinitionMismatch`.
+    #[error("since it was stored: {0}")]
+    DefinitionChanged(Box<DefinitionDiff>),
+    /// A task of a stored definition takes or gives other types here.
+    #[error("the task {task:?} was stored as {stored}, and is {here} in this registry")]
+    TaskTypes {
+        /// The id under which the registry has the task.
+        task: String,
+        /// The types that were stored.
+        stored: String,
+        /// The types that it has here.
+        here: String,
+    },
     /// A task needs a dependency that was not given.
     #[error("the task {task_id:?} needs a {type_name}, which the deps do not hold")]
     MissingDep {
@@ -335,12 +360,14 @@ pub enum WorkflowError {
     #[error("the task {0:?} has no implementation here")]
     TaskNotImplemented(String),
     /// The instance belongs to another definition.
-    #[error("definition mismatch: expected {expected}, found {found}")]
+    #[error("definition mismatch: expected {expected}, found {found}{}", since(.changes.as_deref()))]
     DefinitionMismatch {
         /// The caller's.
         expected: DefinitionHash,
         /// The instance's.
         found: DefinitionHash,
+        /// What changed from the instance's definition to the caller's, if the store kept the former.
+        changes: Option<Box<DefinitionDiff>>,
     },
     /// The workflow was cancelled.
     #[error("the workflow was cancelled{}", because(.reason.as_deref()))]
@@ -403,6 +430,10 @@ pub enum WorkflowError {
     /// A task failed for good; the text names node, attempt and cause.
     #[error("{0}")]
     TaskFailed(String),
+}
+
+fn since(changes: Option<&DefinitionDiff>) -> String {
+    changes.map(|changes| format!("; since the instance was started: {changes}")).unwrap_or_default()
 }
 
 fn because(reason: Option<&str>) -> String {

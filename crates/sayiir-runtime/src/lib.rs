@@ -10,6 +10,7 @@ mod error;
 mod host;
 mod in_process;
 mod local_worker;
+mod mismatch;
 pub mod prelude;
 mod progress;
 mod start;

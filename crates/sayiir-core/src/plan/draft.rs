@@ -2,7 +2,7 @@
 //! absorbed by the draft around them, so a draft is flat from the start.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::place::escape;
@@ -304,7 +304,15 @@ impl Draft {
             return Err(errors);
         }
         let hash = hash::definition_hash(name, version, codec, &nodes);
-        Ok(Plan { name: Arc::from(name), version: Arc::from(version), codec: Arc::from(codec), nodes, by_path, hash })
+        Ok(Plan {
+            name: Arc::from(name),
+            version: Arc::from(version),
+            codec: Arc::from(codec),
+            nodes,
+            by_path,
+            hash,
+            document: OnceLock::new(),
+        })
     }
 }
 

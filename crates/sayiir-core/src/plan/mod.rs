@@ -7,7 +7,7 @@ mod mermaid;
 mod place;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use crate::future::{MaybeSend, MaybeSync};
 use crate::ids::{DefinitionHash, TaskId};
 use crate::loop_result::{LoopResult, MaxIterationsPolicy};
 use crate::task::TaskMetadata;
+use crate::workflow::WorkflowDefinition;
 
 /// The number of a node in its plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +43,7 @@ pub struct Plan {
     nodes: Vec<Node>,
     by_path: BTreeMap<Arc<str>, NodeIx>,
     hash: DefinitionHash,
+    document: OnceLock<Arc<str>>,
 }
 
 /// A place in the plan.
@@ -229,6 +231,12 @@ impl Plan {
     /// The definition's identity.
     pub const fn hash(&self) -> &DefinitionHash {
         &self.hash
+    }
+
+    /// The definition as text, which stores keep: a [`WorkflowDefinition`] as JSON. Made once.
+    pub fn document(&self) -> &Arc<str> {
+        // A definition is made of names and numbers, which JSON can hold.
+        self.document.get_or_init(|| Arc::from(serde_json::to_string(&WorkflowDefinition::of(self)).unwrap_or_default()))
     }
 
     /// The nodes; a container comes before what it contains.

@@ -240,7 +240,7 @@ impl Away {
 
     /// What is said of an older node whose path is gone; nothing if it went with what it stood in.
     fn gone(&self, older: &Tree<'_>, newer: &Tree<'_>, from: usize) -> Option<DefinitionChange> {
-        let Some(branching) = older.get(from) else { return None };
+        let branching = older.get(from)?;
         let parent = branching.parent;
         let parent_gone = parent.and_then(|parent| older.get(parent)).is_some_and(|parent| newer.find(key(parent.node)).is_none());
         let path = branching.node.path.clone();

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// A registered join task may take it as its input.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "rkyv", derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize))]
 #[serde(transparent)]
 pub struct NamedBranchResults(Vec<(String, Bytes)>);
 

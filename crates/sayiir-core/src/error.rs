@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::ids::DefinitionHash;
+use crate::workflow::DefinitionDiff;
 
 /// Any error of a task.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -13,7 +14,7 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
     /// A value could not be encoded.
-    #[error("could not encode a {}", short(.type_name))]
+    #[error("could not encode a {}", short_type_name(.type_name))]
     Encode {
         /// The Rust type.
         type_name: &'static str,
@@ -22,7 +23,7 @@ pub enum CodecError {
         source: BoxError,
     },
     /// Bytes could not be decoded.
-    #[error("could not decode a {} from {context}", short(.type_name))]
+    #[error("could not decode a {} from {context}", short_type_name(.type_name))]
     Decode {
         /// The Rust type.
         type_name: &'static str,
@@ -32,8 +33,19 @@ pub enum CodecError {
         #[source]
         source: BoxError,
     },
+    /// The instance's payloads are of another codec.
+    #[error("codec mismatch: the instance's payloads are {stored:?}, and this workflow's are {used:?}")]
+    Mismatch {
+        /// The name of the codec that wrote them.
+        stored: String,
+        /// The name of the codec that was to read them.
+        used: String,
+        /// How the definitions differ.
+        #[source]
+        source: BoxError,
+    },
     /// A task was given what it cannot decode.
-    #[error("could not decode the input of {task:?} as a {}{}", short(.type_name), from_signal(.signal.as_deref()))]
+    #[error("could not decode the input of {task:?} as a {}{}", short_type_name(.type_name), from_signal(.signal.as_deref()))]
     Input {
         /// The task's id.
         task: String,
@@ -52,7 +64,7 @@ fn from_signal(name: Option<&str>) -> String {
 }
 
 /// A type's name without the modules it is in: `Option<String>`.
-fn short(type_name: &str) -> String {
+pub(crate) fn short_type_name(type_name: &str) -> String {
     let mut short = String::new();
     for piece in type_name.split_inclusive(|c: char| !c.is_alphanumeric() && c != '_' && c != ':') {
         short.push_str(piece.rsplit("::").next().unwrap_or(piece));
@@ -296,6 +308,19 @@ pub enum BuildError {
         /// The stored one.
         found: DefinitionHash,
     },
+    /// What changed since a definition was stored; told with `DefinitionMismatch`.
+    #[error("since it was stored: {0}")]
+    DefinitionChanged(Box<DefinitionDiff>),
+    /// A task of a stored definition takes or gives other types here.
+    #[error("the task {task:?} was stored as {stored}, and is {here} in this registry")]
+    TaskTypes {
+        /// The id under which the registry has the task.
+        task: String,
+        /// The types that were stored.
+        stored: String,
+        /// The types that it has here.
+        here: String,
+    },
     /// A task needs a dependency that was not given.
     #[error("the task {task_id:?} needs a {type_name}, which the deps do not hold")]
     MissingDep {
@@ -404,12 +429,14 @@ pub enum WorkflowError {
     #[error("the task {0:?} has no implementation here")]
     TaskNotImplemented(String),
     /// The instance belongs to another definition.
-    #[error("definition mismatch: expected {expected}, found {found}")]
+    #[error("definition mismatch: expected {expected}, found {found}{}", since(.changes.as_deref()))]
     DefinitionMismatch {
         /// The caller's.
         expected: DefinitionHash,
         /// The instance's.
         found: DefinitionHash,
+        /// What changed from the instance's definition to the caller's, if the store kept the former.
+        changes: Option<Box<DefinitionDiff>>,
     },
     /// The workflow was cancelled.
     #[error("the workflow was cancelled{}", because(.reason.as_deref()))]
@@ -474,6 +501,10 @@ pub enum WorkflowError {
     TaskFailed(String),
 }
 
+fn since(changes: Option<&DefinitionDiff>) -> String {
+    changes.map(|changes| format!("; since the instance was started: {changes}")).unwrap_or_default()
+}
+
 fn because(reason: Option<&str>) -> String {
     reason.map(|reason| format!(": {reason}")).unwrap_or_default()
 }
@@ -490,7 +521,7 @@ mod tests {
             ("core::option::Option<alloc::vec::Vec<my_crate::Order>>", "Option<Vec<Order>>"),
             ("(alloc::string::String, &[a::b::C_1; 3])", "(String, &[C_1; 3])"),
         ] {
-            assert_eq!(short(long), name);
+            assert_eq!(short_type_name(long), name);
         }
     }
 }

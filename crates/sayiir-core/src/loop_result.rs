@@ -1,10 +1,13 @@
 //! What a loop's body returns, and what happens when it is never done.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Whether a loop goes on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "_loop", content = "value", rename_all = "lowercase")]
+///
+/// Serde writes it for people as `{"_loop": "again", "value": ..}`, and in compact formats, which need not say
+/// the names of what they hold, as an ordinary enum.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "rkyv", derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize))]
 pub enum LoopResult<T> {
     /// Run the body again with this value.
     Again(T),
@@ -28,6 +31,48 @@ impl<T> LoopResult<T> {
         match self {
             Self::Again(value) | Self::Done(value) => value,
         }
+    }
+}
+
+/// The form for people.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "LoopResult", tag = "_loop", content = "value", rename_all = "lowercase")]
+enum Tagged<T> {
+    Again(T),
+    Done(T),
+}
+
+/// The compact form.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "LoopResult")]
+enum Compact<T> {
+    Again(T),
+    Done(T),
+}
+
+impl<T: Serialize> Serialize for LoopResult<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (self, serializer.is_human_readable()) {
+            (Self::Again(value), true) => Tagged::Again(value).serialize(serializer),
+            (Self::Done(value), true) => Tagged::Done(value).serialize(serializer),
+            (Self::Again(value), false) => Compact::Again(value).serialize(serializer),
+            (Self::Done(value), false) => Compact::Done(value).serialize(serializer),
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for LoopResult<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            return Ok(match Tagged::deserialize(deserializer)? {
+                Tagged::Again(value) => Self::Again(value),
+                Tagged::Done(value) => Self::Done(value),
+            });
+        }
+        Ok(match Compact::deserialize(deserializer)? {
+            Compact::Again(value) => Self::Again(value),
+            Compact::Done(value) => Self::Done(value),
+        })
     }
 }
 

@@ -4,6 +4,8 @@ pub use crate::branch_key::BranchKey;
 pub use crate::branch_results::NamedBranchResults;
 #[cfg(feature = "json")]
 pub use crate::codec::JsonCodec;
+#[cfg(feature = "rkyv")]
+pub use crate::codec::RkyvCodec;
 pub use crate::codec::{Codec, Decoder, Encoder, EnvelopeCodec};
 pub use crate::context::{TaskExecutionContext, WorkflowContext, checkpoint, get_task_context};
 pub use crate::deps::{Deps, DepsBuilder, DepsInjectable, MissingDep};

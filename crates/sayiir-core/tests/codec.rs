@@ -85,5 +85,7 @@ fn a_workflow_is_generic_over_its_codec() {
             .join("j", |outputs| async move { outputs.get_by_id::<u32>("b") })
             .build()
     }
-    assert_eq!(build(JsonCodec).unwrap().definition_hash(), build(Backwards).unwrap().definition_hash());
+    let (json, backwards) = (build(JsonCodec).unwrap(), build(Backwards).unwrap());
+    assert_eq!((&**json.plan().codec(), &**backwards.plan().codec()), ("json", "Backwards"));
+    assert_ne!(json.definition_hash(), backwards.definition_hash(), "the codec is part of a definition");
 }

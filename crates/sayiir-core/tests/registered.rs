@@ -101,16 +101,17 @@ fn a_stored_definition_is_rebuilt_or_refused() {
     let stored = workflow.to_serializable();
     assert_eq!(
         serde_json::to_value(&stored).unwrap()["nodes"][0],
-        serde_json::json!({"path": "a", "id": "a", "kind": "task", "task": "a"})
+        serde_json::json!({"path": "a", "id": "a", "kind": "task", "task": "a", "types": {"input": "u32", "output": "u32"}})
     );
     assert_eq!(run(&workflow.to_runnable(&stored).unwrap(), "a", "3").unwrap(), "3");
     let found = *workflow.definition_hash();
-    let mismatch = BuildError::DefinitionMismatch { expected: *other.definition_hash(), found };
-    assert_eq!(other.to_runnable(&stored).unwrap_err().into_vec(), [mismatch]);
+    let errors = other.to_runnable(&stored).unwrap_err();
+    assert_eq!(errors.iter().next(), Some(&BuildError::DefinitionMismatch { expected: *other.definition_hash(), found }));
+    assert!(errors.to_string().ends_with("since it was stored: \"a\" (task) removed; \"b\" (task) added"), "{errors}");
     let mut unknown = stored.clone();
     unknown.nodes[0].task = Some("gone".to_owned());
     assert_eq!(workflow.to_runnable(&unknown).unwrap_err().into_vec(), [BuildError::TaskNotFound("gone".to_owned())]);
-    let later = serde_json::to_string(&stored).unwrap().replace("sayiir-definition-1", "sayiir-definition-9");
+    let later = serde_json::to_string(&stored).unwrap().replace("sayiir-definition-2", "sayiir-definition-9");
     assert!(serde_json::from_str::<sayiir_core::workflow::WorkflowDefinition>(&later).is_err());
 }
 

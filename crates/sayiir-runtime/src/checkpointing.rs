@@ -16,6 +16,7 @@ use tokio::sync::OnceCell;
 use crate::client::{Outcome, decoded, not_found};
 use crate::error::RuntimeError;
 use crate::host::TokioHost;
+use crate::mismatch::mismatch;
 use crate::start::{Started, start_run};
 
 /// How long [`CheckpointingRunner::run_to_end`] waits at most before it looks again at an instance that waits for somebody else.
@@ -200,9 +201,9 @@ impl<B: Store> CheckpointingRunner<B> {
     ) -> Result<RunEnd, RuntimeError> {
         let session = self.session().await?;
         let record = session.instance(&instance_id).await?.ok_or_else(|| not_found(&instance_id))?;
-        let (expected, found) = (*workflow.plan().hash(), record.summary.definition.hash);
-        if expected != found {
-            return Err(RuntimeError::mismatch(expected, found));
+        let found = record.summary.definition.hash;
+        if *workflow.plan().hash() != found {
+            return Err(mismatch(&*self.backend, workflow.plan(), found).await);
         }
         if record.summary.status.is_terminal() {
             return Ok(RunEnd { status: record.summary.status, output: record.output });

@@ -22,6 +22,7 @@ use sayiir_persistence::{
 
 use crate::checkpointing::runnable;
 use crate::error::RuntimeError;
+use crate::mismatch::{check_codec, mismatch};
 use crate::progress::TaskProgress;
 use crate::start::{Started, start_run};
 
@@ -253,7 +254,7 @@ impl<B: Store> WorkflowClient<B> {
         let (workflow, found) = (runnable(workflow), snapshot.definition_hash);
         let plan = workflow.plan();
         if *plan.hash() != found {
-            return Err(RuntimeError::mismatch(*plan.hash(), found));
+            return Err(mismatch(&*self.backend, plan, found).await);
         }
         snapshot.tell_next(plan);
         Ok(snapshot)
@@ -265,6 +266,12 @@ impl<B: Store> WorkflowClient<B> {
     ///
     /// `NotFound` if the id is unknown.
     pub async fn wait(&self, instance_id: &str, timeout: Option<Duration>) -> Result<Outcome, RuntimeError> {
+        let InstanceRecord { summary, output, .. } = self.record_at_end(instance_id, timeout).await?;
+        Ok(Outcome { status: summary.status, output })
+    }
+
+    /// An instance that has ended, or as it stands when `timeout` is over.
+    async fn record_at_end(&self, instance_id: &str, timeout: Option<Duration>) -> Result<InstanceRecord, RuntimeError> {
         // A time beyond what the clock can tell never comes.
         let deadline = timeout.and_then(|timeout| tokio::time::Instant::now().checked_add(timeout));
         let watch = self.backend.wakeups().listen_instance(instance_id);
@@ -273,7 +280,7 @@ impl<B: Store> WorkflowClient<B> {
             let record = self.record(instance_id).await?;
             let left = deadline.map(|deadline| deadline.saturating_duration_since(tokio::time::Instant::now()));
             if record.summary.status.is_terminal() || left.is_some_and(|left| left.is_zero()) {
-                return Ok(Outcome { status: record.summary.status, output: record.output });
+                return Ok(record);
             }
             // Either way it looks again.
             let _ = tokio::time::timeout(left.unwrap_or(SAFETY_POLL).min(SAFETY_POLL), changed).await;
@@ -285,14 +292,17 @@ impl<B: Store> WorkflowClient<B> {
     /// # Errors
     ///
     /// The workflow's error if it ended without an output, or has not ended when `timeout` is over;
-    /// `NotFound` if the id is unknown.
+    /// `NotFound` if the id is unknown; [`CodecError::Mismatch`](sayiir_core::error::CodecError::Mismatch) if the instance's payloads
+    /// are of another codec.
     pub async fn wait_for<C, Input, M, Out>(
         &self,
         workflow: &Workflow<C, Input, M, Out>,
         instance_id: &str,
         timeout: Option<Duration>,
     ) -> Result<Out, RuntimeError> {
-        decoded(workflow, self.wait(instance_id, timeout).await?)
+        let InstanceRecord { summary, output, .. } = self.record_at_end(instance_id, timeout).await?;
+        check_codec(&*self.backend, workflow.plan(), summary.definition.hash).await?;
+        decoded(workflow, Outcome { status: summary.status, output })
     }
 
     /// The stored result of a task, join, route key or event; `None` if there is none (yet), or no such node.

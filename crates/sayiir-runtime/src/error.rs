@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
+use sayiir_core::InvalidInstanceId;
 use sayiir_core::error::{BoxError, BuildErrors, CodecError, WorkflowError};
-use sayiir_core::{DefinitionHash, InvalidInstanceId};
 use sayiir_driver::DriveError;
 use sayiir_persistence::{BackendError, Detail, RunConflict, StoreError};
 
@@ -58,10 +58,6 @@ impl RuntimeError {
         }
         false
     }
-
-    pub(crate) fn mismatch(expected: DefinitionHash, found: DefinitionHash) -> Self {
-        Self::Workflow(WorkflowError::DefinitionMismatch { expected, found })
-    }
 }
 
 impl From<StoreError> for RuntimeError {
@@ -85,7 +81,9 @@ impl From<RunConflict> for RuntimeError {
     fn from(conflict: RunConflict) -> Self {
         match conflict {
             RunConflict::AlreadyExists(id) => Self::InstanceAlreadyExists(id),
-            RunConflict::DefinitionMismatch { expected, found } => Self::mismatch(expected, found),
+            RunConflict::DefinitionMismatch { expected, found } => {
+                Self::Workflow(WorkflowError::DefinitionMismatch { expected, found, changes: None })
+            }
             RunConflict::Backend(error) => Self::Backend(error),
             RunConflict::InvalidInstanceId(error) => Self::InvalidInstanceId(error),
         }

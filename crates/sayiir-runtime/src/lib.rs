@@ -11,6 +11,7 @@ mod host;
 mod in_process;
 mod local_worker;
 pub mod metrics;
+mod mismatch;
 pub mod prelude;
 mod progress;
 mod start;
@@ -33,5 +34,7 @@ pub use sayiir_persistence as persistence;
 
 /// The codecs.
 pub mod serialization {
+    #[cfg(feature = "rkyv")]
+    pub use sayiir_core::codec::RkyvCodec;
     pub use sayiir_core::codec::{Codec, Decoder, Encoder, EnvelopeCodec, JsonCodec};
 }

@@ -12,6 +12,7 @@ use sayiir_core::workflow::ConflictPolicy;
 use sayiir_persistence::{Definition, StartOutcome, StartRun, Store};
 
 use crate::error::RuntimeError;
+use crate::mismatch::mismatch;
 
 /// The longest wait before a start is asked for again.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -38,7 +39,7 @@ pub(crate) async fn start_run(
     let first = Place::start(plan);
     let request = StartRun {
         instance_id: Arc::from(instance_id),
-        definition: Definition { hash: *plan.hash(), name: Arc::clone(plan.name()), version: Arc::clone(plan.version()), document: None },
+        definition: definition(store, plan),
         policy,
         input,
         first_node: first.path(plan),
@@ -62,8 +63,14 @@ pub(crate) async fn start_run(
         StartOutcome::Fresh { run, created_at: _, root } => Ok(Started::Fresh(root, run)),
         StartOutcome::Existing { status, output } => Ok(Started::Existing(status, output)),
         StartOutcome::AlreadyExists => Err(RuntimeError::InstanceAlreadyExists(instance_id.to_owned())),
-        StartOutcome::DefinitionMismatch { found } => Err(RuntimeError::mismatch(*plan.hash(), found)),
+        StartOutcome::DefinitionMismatch { found } => Err(mismatch(store, plan, found).await),
     }
+}
+
+/// The definition with its document, unless that is too long for the store: it is there for those who ask what changed, and is not missed by the run.
+fn definition(store: &dyn Store, plan: &Plan) -> Definition {
+    let document = Some(plan.document()).filter(|document| document.len() <= store.limits().payload_bytes);
+    Definition { hash: *plan.hash(), name: Arc::clone(plan.name()), version: Arc::clone(plan.version()), document: document.cloned() }
 }
 
 /// A number that no other start has: from the hasher's random keys.

@@ -1,14 +1,20 @@
 //! JSON, by serde.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::sealed::{DecodeValue, EncodeValue};
-use super::{Decoder, Encoder, EnvelopeCodec};
+use super::{Decoder, Encoder, EnvelopeCodec, JSON};
 use crate::error::BoxError;
 
 /// The default codec: carries what serde can write as JSON and read back.
+///
+/// Bytes pass unchanged, but JSON has no bytes of its own: a `Vec<u8>` and a `bytes::Bytes` become a list of numbers,
+/// up to four times as long. Where that matters, say so at the field with a base64 helper (`serde_with::base64::Base64`
+/// as `#[serde_as(as = "Base64")]`: a third longer), or use a codec that carries bytes as they are, such as `RkyvCodec`.
 ///
 /// ```
 /// use sayiir_core::codec::{Decoder, Encoder, JsonCodec};
@@ -19,7 +25,12 @@ use crate::error::BoxError;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct JsonCodec;
 
-impl Encoder for JsonCodec {}
+impl Encoder for JsonCodec {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed(JSON)
+    }
+}
+
 impl Decoder for JsonCodec {}
 impl EnvelopeCodec for JsonCodec {}
 

@@ -27,6 +27,7 @@
 //!     }
 //! }
 //!
+//! assert_eq!(PrettyJson.name(), "PrettyJson");
 //! let bytes = PrettyJson.encode(&[1, 2]).unwrap();
 //! assert_eq!(PrettyJson.decode::<Vec<u8>>(bytes).unwrap(), [1, 2]);
 //! ```
@@ -34,15 +35,25 @@
 mod framing;
 #[cfg(feature = "json")]
 mod json;
+#[cfg(feature = "rkyv")]
+mod rkyv;
+
+use std::any::type_name;
+use std::borrow::Cow;
 
 use bytes::Bytes;
 
 #[cfg(feature = "json")]
 pub use json::JsonCodec;
+#[cfg(feature = "rkyv")]
+pub use rkyv::RkyvCodec;
 
 use crate::branch_results::NamedBranchResults;
-use crate::error::BoxError;
+use crate::error::{BoxError, short_type_name};
 use crate::future::{MaybeSend, MaybeSync};
+
+/// The name of the JSON codec, which adds nothing to a definition's hash.
+pub(crate) const JSON: &str = "json";
 
 /// What a codec can do with one type. A codec implements these; everybody else only asks for them.
 pub mod sealed {
@@ -53,7 +64,7 @@ pub mod sealed {
     /// The codec can encode a `T`.
     #[diagnostic::on_unimplemented(
         message = "the codec `{Self}` cannot encode a `{T}`",
-        note = "`JsonCodec` encodes what implements `serde::Serialize`"
+        note = "`JsonCodec` encodes what implements `serde::Serialize`, `RkyvCodec` what derives `rkyv::Archive` and `rkyv::Serialize`"
     )]
     pub trait EncodeValue<T: ?Sized> {
         /// Makes the value a payload.
@@ -63,7 +74,7 @@ pub mod sealed {
     /// The codec can decode a `T`.
     #[diagnostic::on_unimplemented(
         message = "the codec `{Self}` cannot decode a `{T}`",
-        note = "`JsonCodec` decodes what implements `serde::de::DeserializeOwned`"
+        note = "`JsonCodec` decodes what implements `serde::de::DeserializeOwned`, `RkyvCodec` what derives `rkyv::Archive` and `rkyv::Deserialize`"
     )]
     pub trait DecodeValue<T> {
         /// Makes the payload a value.
@@ -75,12 +86,30 @@ use sealed::{DecodeValue, EncodeValue};
 
 /// Makes values payloads.
 pub trait Encoder: MaybeSend + MaybeSync + 'static {
+    /// The codec's name, which is part of the identity of every definition built with it: an instance whose
+    /// payloads are of one codec is never given to a workflow of another.
+    ///
+    /// It is the name of the codec's type, without modules, unless the codec says otherwise. Say so before you rename
+    /// the type, or when a new version of the codec no longer reads what the old one wrote.
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Owned(short_type_name(type_name::<Self>()))
+    }
+
     /// Encodes a value of a type that this codec can carry.
     fn encode<T: ?Sized>(&self, value: &T) -> Result<Bytes, BoxError>
     where
         Self: EncodeValue<T>,
     {
         self.encode_value(value)
+    }
+
+    /// What the step after a wait for a signal is given when the time ran out: it decodes as `None`, whatever
+    /// the `Option` is of. Override it for a codec whose `None` has bytes that depend on that.
+    fn encode_timeout(&self) -> Result<Bytes, BoxError>
+    where
+        Self: EncodeValue<Option<()>>,
+    {
+        self.encode(&None::<()>)
     }
 }
 

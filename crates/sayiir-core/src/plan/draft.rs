@@ -2,11 +2,12 @@
 //! absorbed by the draft around them, so a draft is flat from the start.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::place::escape;
 use super::{Container, ForkBranch, Node, NodeIx, NodeSpec, Plan, RouteArm, TaskSpec, hash};
+use crate::codec::JSON;
 use crate::error::{BuildError, BuildErrors};
 use crate::loop_result::MaxIterationsPolicy;
 
@@ -265,8 +266,13 @@ impl Draft {
         Some(NodeIx(offset))
     }
 
-    /// Checks the whole and makes it a plan.
-    pub fn compile(mut self, name: &str, version: &str) -> Result<Plan, BuildErrors> {
+    /// Checks the whole and makes it a plan whose payloads are JSON.
+    pub fn compile(self, name: &str, version: &str) -> Result<Plan, BuildErrors> {
+        self.compile_for(name, version, JSON)
+    }
+
+    /// Checks the whole and makes it a plan whose payloads are of this codec.
+    pub fn compile_for(mut self, name: &str, version: &str, codec: &str) -> Result<Plan, BuildErrors> {
         let mut errors = self.take_errors();
         if self.is_empty() && errors.is_empty() {
             errors.push(BuildError::EmptyWorkflow);
@@ -297,8 +303,16 @@ impl Draft {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let hash = hash::definition_hash(name, version, &nodes);
-        Ok(Plan { name: Arc::from(name), version: Arc::from(version), nodes, by_path, hash })
+        let hash = hash::definition_hash(name, version, codec, &nodes);
+        Ok(Plan {
+            name: Arc::from(name),
+            version: Arc::from(version),
+            codec: Arc::from(codec),
+            nodes,
+            by_path,
+            hash,
+            document: OnceLock::new(),
+        })
     }
 }
 

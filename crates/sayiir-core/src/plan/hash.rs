@@ -4,11 +4,14 @@
 use sha2::{Digest, Sha256};
 
 use super::{Container, ForkBranch, Node, NodeIx, NodeSpec, RouteArm, TaskSpec};
+use crate::codec::JSON;
 use crate::ids::DefinitionHash;
 use crate::task::TaskMetadata;
 
-/// The hash over name, version and graph structure. Every part is length-prefixed or of fixed size.
-pub(super) fn definition_hash(name: &str, version: &str, nodes: &[Node]) -> DefinitionHash {
+/// The hash over name, version, graph structure and codec. Every part is length-prefixed or of fixed size.
+///
+/// JSON adds nothing: the hashes of before codecs had names stay (decision 008).
+pub(super) fn definition_hash(name: &str, version: &str, codec: &str, nodes: &[Node]) -> DefinitionHash {
     let mut encoding = Encoding(Sha256::new());
     encoding.text("sayiir-definition-1");
     encoding.text(name);
@@ -16,6 +19,10 @@ pub(super) fn definition_hash(name: &str, version: &str, nodes: &[Node]) -> Defi
     encoding.number(nodes.len());
     for node in nodes {
         encoding.node(node);
+    }
+    if codec != JSON {
+        encoding.text("codec");
+        encoding.text(codec);
     }
     DefinitionHash::from_bytes(encoding.0.finalize().into())
 }

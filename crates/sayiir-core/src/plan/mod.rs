@@ -7,7 +7,7 @@ mod mermaid;
 mod place;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use crate::future::{MaybeSend, MaybeSync};
 use crate::ids::{DefinitionHash, TaskId};
 use crate::loop_result::{LoopResult, MaxIterationsPolicy};
 use crate::task::TaskMetadata;
+use crate::workflow::WorkflowDefinition;
 
 /// The number of a node in its plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,9 +39,11 @@ impl NodeIx {
 pub struct Plan {
     name: Arc<str>,
     version: Arc<str>,
+    codec: Arc<str>,
     nodes: Vec<Node>,
     by_path: BTreeMap<Arc<str>, NodeIx>,
     hash: DefinitionHash,
+    document: OnceLock<Arc<str>>,
 }
 
 /// A place in the plan.
@@ -220,9 +223,20 @@ impl Plan {
         &self.version
     }
 
+    /// The name of the codec of all payloads ([`Encoder::name`](crate::codec::Encoder::name)).
+    pub fn codec(&self) -> &Arc<str> {
+        &self.codec
+    }
+
     /// The definition's identity.
     pub const fn hash(&self) -> &DefinitionHash {
         &self.hash
+    }
+
+    /// The definition as text, which stores keep: a [`WorkflowDefinition`] as JSON. Made once.
+    pub fn document(&self) -> &Arc<str> {
+        // A definition is made of names and numbers, which JSON can hold.
+        self.document.get_or_init(|| Arc::from(serde_json::to_string(&WorkflowDefinition::of(self)).unwrap_or_default()))
     }
 
     /// The nodes; a container comes before what it contains.

@@ -83,6 +83,7 @@ impl<C> std::fmt::Debug for BranchOutputs<C> {
 
 /// What a route hands on: the key that chose the arm, and what the arm gave.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "rkyv", derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize))]
 pub struct BranchEnvelope<T> {
     /// The key.
     pub branch: String,

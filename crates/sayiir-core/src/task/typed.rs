@@ -15,8 +15,12 @@ use super::{BranchOutputs, CoreTask, ErasedTask, TaskInput};
 use crate::branch_results::NamedBranchResults;
 use crate::codec::Codec;
 use crate::codec::sealed::{DecodeValue, EncodeValue};
-use crate::error::{BoxError, CodecError, DoNotRetry};
+use crate::error::{BoxError, CodecError, DoNotRetry, short_type_name};
 use crate::future::{BoxFuture, MaybeSend, MaybeSync};
+use crate::workflow::TaskTypes;
+
+/// What a join takes.
+const BRANCHES: &str = "BranchOutputs";
 
 /// A task's code, and what tells whether two of them are the same.
 #[derive(Clone)]
@@ -26,6 +30,8 @@ pub(crate) struct Implementation {
     identity: Option<TypeId>,
     /// Whether a value of that type holds nothing, so that one is as good as another.
     stateless: bool,
+    /// The Rust types that it takes and gives.
+    types: (&'static str, &'static str),
 }
 
 impl Implementation {
@@ -36,7 +42,8 @@ impl Implementation {
         C: Codec + DecodeValue<T::Input> + EncodeValue<T::Output>,
     {
         let task = TypedTask { id: Arc::from(id), codec, task: Arc::new(task) };
-        Self { task: Arc::new(task), identity: Some(TypeId::of::<T>()), stateless: size_of::<T>() == 0 }
+        let types = (type_name::<T::Input>(), type_name::<T::Output>());
+        Self { task: Arc::new(task), identity: Some(TypeId::of::<T>()), stateless: size_of::<T>() == 0, types }
     }
 
     /// A closure.
@@ -45,8 +52,8 @@ impl Implementation {
         FnTask<F, I>: CoreTask,
         C: Codec + DecodeValue<<FnTask<F, I> as CoreTask>::Input> + EncodeValue<<FnTask<F, I> as CoreTask>::Output>,
     {
-        let Self { task, identity, stateless } = Self::of_task(id, codec, task);
-        Self { task, identity: identity.filter(|_| stateless), stateless }
+        let Self { task, identity, stateless, types } = Self::of_task(id, codec, task);
+        Self { task, identity: identity.filter(|_| stateless), stateless, types }
     }
 
     /// A join.
@@ -60,7 +67,13 @@ impl Implementation {
         let stateless = size_of::<F>() == 0;
         let identity = stateless.then(TypeId::of::<F>);
         let task = JoinTask { id: Arc::from(id), codec, function: Arc::new(function), output: PhantomData };
-        Self { task: Arc::new(task), identity, stateless }
+        Self { task: Arc::new(task), identity, stateless, types: (BRANCHES, type_name::<O>()) }
+    }
+
+    /// The Rust types that it takes and gives, as a definition says them.
+    pub(crate) fn types(&self) -> TaskTypes {
+        let (input, output) = self.types;
+        TaskTypes { input: short_type_name(input), output: short_type_name(output) }
     }
 
     /// Whether both are the same code, perhaps with different values in it.
@@ -170,7 +183,7 @@ fn name_signal(error: BoxError, name: &str) -> BoxError {
             CodecError::Input { task, signal: _, type_name, source } => {
                 CodecError::Input { task, signal: Some(name.to_owned()), type_name, source }
             }
-            CodecError::Encode { .. } | CodecError::Decode { .. } => *error,
+            CodecError::Encode { .. } | CodecError::Decode { .. } | CodecError::Mismatch { .. } => *error,
         },
         Err(error) => return DoNotRetry::new(error).into(),
     };

@@ -145,7 +145,7 @@ impl<C> PayloadCode<C> {
     where
         C: Codec + EncodeValue<Option<()>>,
     {
-        Self::Signal { event: |_codec, bytes| Ok(bytes), timeout: |codec| codec.encode(&None::<()>) }
+        Self::Signal { event: |_codec, bytes| Ok(bytes), timeout: C::encode_timeout }
     }
 
     /// The payload is a `P`; an `Option<P>` is handed on.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::code::Program;
-use super::{NodeInfo, RunnableWorkflow, Untyped, node_info};
+use super::{NodeInfo, RunnableWorkflow, Untyped, WorkflowDefinition, node_info};
 use crate::codec::Codec;
 use crate::codec::sealed::EncodeValue;
 use crate::context::WorkflowContext;
@@ -57,6 +57,11 @@ impl<C, Input, M, Out> Workflow<C, Input, M, Out> {
     /// The graph.
     pub fn plan(&self) -> &Plan {
         &self.program.plan
+    }
+
+    /// The definition as data, to be compared with another.
+    pub fn definition(&self) -> WorkflowDefinition {
+        WorkflowDefinition::of(&self.program.plan)
     }
 
     /// Every node, a container before what it contains. A loop around a single task is one node.

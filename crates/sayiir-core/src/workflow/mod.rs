@@ -16,7 +16,9 @@ pub use builder::{
     WithRegistry, WorkflowBuilder,
 };
 pub use compiled::Workflow;
-pub use definition::{DefinitionFormat, DefinitionNode, WorkflowDefinition};
+pub use definition::{
+    DefinitionChange, DefinitionDiff, DefinitionFormat, DefinitionNode, Inside, Obstacle, TaskTypes, Verdict, WorkflowDefinition,
+};
 pub use flow::{FlowEnd, FlowsInto, Typed, Untyped};
 pub use node_info::{NodeInfo, NodeKind};
 pub use runnable::RunnableWorkflow;

@@ -6,14 +6,14 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::code::Program;
-use super::definition::{DefinitionFormat, DefinitionNode, WorkflowDefinition};
-use super::{NodeKind, RunnableWorkflow, Untyped, Workflow};
+use super::definition::{DefinitionFormat, DefinitionNode, TaskTypes, WorkflowDefinition};
+use super::{RunnableWorkflow, Untyped, Workflow};
 use crate::codec::Codec;
 use crate::error::{BuildError, BuildErrors};
 use crate::future::{MaybeSend, MaybeSync};
 use crate::plan::{NodeIx, Payloads, Plan};
 use crate::registry::TaskRegistry;
-use crate::task::ErasedTask;
+use crate::task::{ErasedTask, Implementation};
 
 /// A workflow that was built with a registry. Wherever a [`Workflow`] is taken, it is taken too.
 ///
@@ -58,42 +58,46 @@ impl<C, Input, M, Out> SerializableWorkflow<C, Input, M, Out> {
         (workflow, registry)
     }
 
-    /// The definition as data.
+    /// The definition as data, with where this registry has each task, and what types it takes and gives.
     pub fn to_serializable(&self) -> WorkflowDefinition {
-        let plan = self.workflow.plan();
-        let keys = self.keys.iter().map(|key| key.as_ref().map(ToString::to_string));
-        let node = |(node, task): (&crate::plan::Node, Option<String>)| DefinitionNode {
-            path: node.path.to_string(),
-            id: node.id.to_string(),
-            kind: NodeKind::of(&node.spec),
-            task,
-        };
-        WorkflowDefinition {
-            format: DefinitionFormat::V1,
-            name: plan.name().to_string(),
-            version: plan.version().to_string(),
-            definition_hash: *plan.hash(),
-            nodes: plan.nodes().iter().zip(keys).map(node).collect(),
+        let mut definition = self.workflow.definition();
+        for (node, key) in definition.nodes.iter_mut().zip(&self.keys) {
+            let Some(key) = key else { continue };
+            node.types = self.registry.implementation(key).map(Implementation::types);
+            node.registered_as = (node.task.as_deref() != Some(key)).then(|| key.to_string());
         }
+        definition
     }
 
     /// The workflow of a stored definition, with the code that this registry has for it.
     ///
-    /// The definition must be this one; every task it names must be in the registry.
+    /// # Errors
+    ///
+    /// `DefinitionMismatch` if the definition is not this one's, and with it `DefinitionChanged`, which says what differs: nodes,
+    /// the version of a task, the codec. `TaskNotFound` for each task that the registry lacks, `TaskTypes` for each that
+    /// takes or gives other types than when the definition was stored.
     pub fn to_runnable(&self, stored: &WorkflowDefinition) -> Result<Workflow<C, Input, M, Out>, BuildErrors> {
         let program = &self.workflow.program;
-        let WorkflowDefinition { format: DefinitionFormat::V1, name: _, version: _, definition_hash, nodes: stored } = stored;
-        let same_nodes = program.plan.nodes().iter().map(|node| &*node.path).eq(stored.iter().map(|node| node.path.as_str()));
+        let WorkflowDefinition { format, name: _, version: _, codec: _, definition_hash, nodes: stored_nodes } = stored;
+        match format {
+            DefinitionFormat::V1 | DefinitionFormat::V2 => {}
+        }
+        let same_nodes = program.plan.nodes().iter().map(|node| &*node.path).eq(stored_nodes.iter().map(|node| node.path.as_str()));
         if definition_hash != program.plan.hash() || !same_nodes {
-            return Err(BuildError::DefinitionMismatch { expected: *program.plan.hash(), found: *definition_hash }.into());
+            let mut errors: BuildErrors = BuildError::DefinitionMismatch { expected: *program.plan.hash(), found: *definition_hash }.into();
+            let diff = stored.diff(&self.workflow.definition());
+            if !diff.is_empty() {
+                errors.push(BuildError::DefinitionChanged(Box::new(diff)));
+            }
+            return Err(errors);
         }
         let mut errors = BuildErrors::new();
         let mut nodes = program.nodes.clone();
-        for (node, stored) in nodes.iter_mut().zip(stored) {
-            let Some(task) = &stored.task else { continue };
-            match self.registry.implementation(task) {
-                Some(implementation) => *node = node.with_implementation(implementation.clone(), &program.codec),
-                None => errors.push(BuildError::TaskNotFound(task.clone())),
+        for (node, stored) in nodes.iter_mut().zip(stored_nodes) {
+            match self.implementation(stored) {
+                Ok(Some(implementation)) => *node = node.with_implementation(implementation.clone(), &program.codec),
+                Ok(None) => {}
+                Err(error) => errors.push(error),
             }
         }
         if !errors.is_empty() {
@@ -101,6 +105,19 @@ impl<C, Input, M, Out> SerializableWorkflow<C, Input, M, Out> {
         }
         let program = Program { plan: program.plan.clone(), codec: Arc::clone(&program.codec), nodes };
         Ok(Workflow { program: Arc::new(program), ..self.workflow.clone() })
+    }
+
+    /// The registry's code for a stored node; `None` if it runs none.
+    fn implementation(&self, stored: &DefinitionNode) -> Result<Option<&Implementation>, BuildError> {
+        let Some(key) = stored.registry_key() else { return Ok(None) };
+        let Some(implementation) = self.registry.implementation(key) else { return Err(BuildError::TaskNotFound(key.to_owned())) };
+        let here = implementation.types();
+        match &stored.types {
+            Some(TaskTypes { input, output }) if (input, output) != (&here.input, &here.output) => {
+                Err(BuildError::TaskTypes { task: key.to_owned(), stored: format!("{input} -> {output}"), here: here.to_string() })
+            }
+            Some(_) | None => Ok(Some(implementation)),
+        }
     }
 }
 

@@ -24,8 +24,8 @@ pub(crate) use steps::{Step, Steps};
 
 use super::code::PayloadCode;
 use super::{FlowEnd, Typed, Untyped, Workflow};
-use crate::codec::Codec;
 use crate::codec::sealed::{DecodeValue, EncodeValue};
+use crate::codec::{Codec, Encoder};
 use crate::context::WorkflowContext;
 use crate::error::{BuildError, BuildErrors};
 use crate::registry::TaskRegistry;
@@ -152,6 +152,7 @@ impl<C, Input, S, M, R> WorkflowBuilder<C, Input, S, M, R> {
 
     fn compile(self) -> Result<Compiled<C, Input, M, S::Output, R>, BuildErrors>
     where
+        C: Encoder,
         S: FlowEnd<C>,
         R: RegistryMode,
     {
@@ -171,7 +172,7 @@ impl<C, Input, S, M, R: RegistryMode> WorkflowBuilder<C, Input, S, M, R> {
     }
 }
 
-impl<C, Input, S: FlowEnd<C>, M> WorkflowBuilder<C, Input, S, M> {
+impl<C: Encoder, Input, S: FlowEnd<C>, M> WorkflowBuilder<C, Input, S, M> {
     /// Checks the whole and compiles it. All errors are collected.
     pub fn build(self) -> Result<Workflow<C, Input, M, S::Output>, BuildErrors> {
         self.compile().map(|(workflow, NoRegistry)| workflow)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Step, WorkflowBuilder};
+use crate::codec::Encoder;
 use crate::error::{BuildError, BuildErrors};
 use crate::plan::TaskSpec;
 use crate::registry::TaskRegistry;
@@ -61,7 +62,7 @@ impl WithRegistry {
     }
 }
 
-impl<C, Input, S: FlowEnd<C>, M> WorkflowBuilder<C, Input, S, M, WithRegistry> {
+impl<C: Encoder, Input, S: FlowEnd<C>, M> WorkflowBuilder<C, Input, S, M, WithRegistry> {
     /// Checks the whole and compiles it, with a registry of all its tasks. All errors are collected.
     pub fn build(self) -> Result<SerializableWorkflow<C, Input, M, S::Output>, BuildErrors> {
         let (workflow, WithRegistry(registry)) = self.compile()?;

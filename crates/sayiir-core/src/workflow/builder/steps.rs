@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::codec::Encoder;
 use crate::error::{BuildError, BuildErrors};
 use crate::loop_result::MaxIterationsPolicy;
 use crate::plan::{Draft, MAX_DEPTH, NodeIx, TaskSpec};
@@ -165,12 +166,15 @@ impl<C> Steps<C> {
         version: &str,
         codec: &Arc<C>,
         registry: Option<&TaskRegistry>,
-    ) -> Result<Program<C>, BuildErrors> {
+    ) -> Result<Program<C>, BuildErrors>
+    where
+        C: Encoder,
+    {
         for id in self.duplicates(registry) {
             self.error(BuildError::DuplicateTaskId(id));
         }
         let Self { draft, nodes, depth: _ } = self;
-        let plan = draft.compile(name, version)?;
+        let plan = draft.compile_for(name, version, &codec.name())?;
         let signals = incoming::signals(&plan);
         let nodes = nodes.into_iter().zip(signals).map(|(node, signal)| node.ready(signal, codec)).collect();
         Ok(Program { plan, codec: Arc::clone(codec), nodes })

@@ -143,6 +143,65 @@ impl Error for RetryAfter {
     }
 }
 
+/// What an error of a task says about another attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// The task's retry policy decides.
+    ByPolicy,
+    /// Never: it would fail the same way.
+    Never,
+    /// Within what the policy allows, this long from now.
+    After(Duration),
+}
+
+/// An error type of your own that says whether another attempt makes sense.
+///
+/// `#[task]` and the inline steps of `workflow!` ask it by themselves; elsewhere hand the error through [`advised`].
+///
+/// ```
+/// use std::time::Duration;
+/// use sayiir_core::error::{BoxError, DoNotRetry, Retry, TaskError, advised};
+///
+/// #[derive(Debug)]
+/// enum PayError {
+///     CardRefused,
+///     Busy,
+/// }
+///
+/// impl std::fmt::Display for PayError {
+///     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+///         write!(f, "{self:?}")
+///     }
+/// }
+///
+/// impl std::error::Error for PayError {}
+///
+/// impl TaskError for PayError {
+///     fn retry(&self) -> Retry {
+///         match self {
+///             PayError::CardRefused => Retry::Never,
+///             PayError::Busy => Retry::After(Duration::from_secs(60)),
+///         }
+///     }
+/// }
+///
+/// let error: BoxError = advised(PayError::CardRefused);
+/// assert!(error.is::<DoNotRetry>());
+/// ```
+pub trait TaskError: Error {
+    /// What it says about another attempt.
+    fn retry(&self) -> Retry;
+}
+
+/// The error with what it says about another attempt, as drivers understand it.
+pub fn advised<E: TaskError + Send + Sync + 'static>(error: E) -> BoxError {
+    match error.retry() {
+        Retry::ByPolicy => error.into(),
+        Retry::Never => DoNotRetry::new(error).into(),
+        Retry::After(delay) => RetryAfter::new(delay, error).into(),
+    }
+}
+
 /// An error with its causes on one line: `could not charge: connection refused`.
 pub fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
@@ -168,6 +227,16 @@ pub enum BuildError {
     /// The registry has no such task.
     #[error("the registry has no task {0:?}; register it before it is used")]
     TaskNotFound(String),
+    /// A workflow has no node that runs this task.
+    #[error("no node of the workflow {workflow:?} is {task:?} or runs a task of this id; its tasks stand at: {known}")]
+    NoSuchNode {
+        /// What was asked for.
+        task: String,
+        /// The workflow.
+        workflow: String,
+        /// The paths of the nodes that run tasks.
+        known: String,
+    },
     /// A fork branch or route arm has no steps.
     #[error("the branch {0:?} has no steps")]
     EmptyBranch(String),

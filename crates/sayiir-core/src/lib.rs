@@ -12,11 +12,14 @@ pub mod branch_results;
 pub mod codec;
 pub mod context;
 pub mod control;
+pub mod deps;
 pub mod error;
 pub mod future;
 pub mod ids;
 pub mod journal;
 pub mod loop_result;
+#[doc(hidden)]
+pub mod macro_support;
 pub mod plan;
 pub mod prelude;
 pub mod priority;

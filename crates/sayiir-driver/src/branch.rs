@@ -11,10 +11,14 @@ use sayiir_core::workflow::RunnableWorkflow;
 use sayiir_engine::{Decision, Definition, Effect, Input, RetryAdvice, TaskFailure, decide};
 use sayiir_persistence::{CommitOutcome, ControlAction, ControlCommand, StoreError};
 
+use tracing::Instrument;
+
 use crate::ask::ask;
 use crate::commit::Committed;
+use crate::figures;
 use crate::group::{Fault, Ticket};
 use crate::session::{Hold, Session};
+use crate::span;
 use crate::task::TaskEnd;
 use crate::workflows::WorkflowSet;
 
@@ -29,12 +33,25 @@ impl Session {
             tracing::error!(instance_id = &*branch.instance_id, definition = %branch.definition, "no workflow of this definition is known here");
             return;
         };
+        let _driven = figures::Driven::begin();
+        let span = span::of_instance(workflow.plan(), &branch, &self.worker_id);
+        self.drive_on(ticket, workflows, &workflow, &mut hold, branch).instrument(span).await;
+    }
+
+    async fn drive_on(
+        self: &Arc<Self>,
+        ticket: &Ticket,
+        workflows: &Arc<WorkflowSet>,
+        workflow: &Arc<dyn RunnableWorkflow>,
+        hold: &mut Hold,
+        branch: BranchView,
+    ) {
         let mut turn: Turn = Some((Box::new(branch), Input::Taken));
         while let Some((branch, mut input)) = turn {
             if input == Input::Taken && ticket.group().is_draining() {
                 input = Input::HandBack;
             }
-            turn = match self.turn(ticket, workflows, &workflow, &mut hold, branch, input).await {
+            turn = match self.turn(ticket, workflows, workflow, hold, branch, input).await {
                 Ok(next) => next,
                 Err(fault) => {
                     let Fault { instance_id, branch, node, cause } = &fault;
@@ -80,6 +97,7 @@ impl Session {
                     CommitOutcome::Accepted { .. } => {}
                     CommitOutcome::AlreadyAccepted | CommitOutcome::Refused(_) => ticket.group().note_left(),
                 }
+                figures::committed(workflow.plan(), &branch, &transition, &outcome);
                 if let Some(output) = finished_with(&transition, &outcome) {
                     ticket.group().note_finished(branch.run, output);
                 }

@@ -9,6 +9,7 @@ use futures_util::future::{Either, select};
 use sayiir_core::control::SignalKind;
 use sayiir_persistence::Store;
 
+use crate::figures;
 use crate::host::Host;
 use crate::session::{HeldOnce, Session};
 
@@ -92,6 +93,7 @@ async fn renew(session: &Session, held: &[HeldOnce]) -> bool {
     match session.store.renew(session.lease, session.options.ttl, keys).await {
         Ok(answers) => {
             for (lost, _) in held.iter().zip(answers).filter(|(_, revision)| revision.is_none()) {
+                figures::lease_lost();
                 session.abort_task(lost);
             }
             true

@@ -48,6 +48,8 @@ pub struct Session {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) lease: LeaseId,
+    /// For people.
+    pub(crate) worker_id: String,
     pub(crate) options: SessionOptions,
     /// Taken for writing by a task that is to run alone, else for reading.
     pub(crate) beside: RwLock<()>,
@@ -88,9 +90,12 @@ impl Session {
     /// Opens a session in the store.
     pub async fn open(store: Arc<dyn Store>, host: Arc<dyn Host>, options: SessionOptions) -> Result<Arc<Self>, StoreError> {
         let options = SessionOptions { ttl: options.ttl.max(SHORTEST_LEASE), ..options };
-        let lease = ask(&*host, options.patience, || store.open_session(host.process())).await?;
+        let process = host.process();
+        let lease = ask(&*host, options.patience, || store.open_session(process.clone())).await?;
+        let worker_id = process.worker_id;
         let (alive, ended) = oneshot::channel();
-        let session = Arc::new(Self { store, host, lease, options, beside: RwLock::new(()), held: Mutex::default(), _alive: alive });
+        let session =
+            Arc::new(Self { store, host, lease, worker_id, options, beside: RwLock::new(()), held: Mutex::default(), _alive: alive });
         keeper::start(&session, ended);
         Ok(session)
     }

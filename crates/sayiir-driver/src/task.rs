@@ -18,11 +18,13 @@ use sayiir_core::task::TaskInput;
 use sayiir_core::workflow::RunnableWorkflow;
 use sayiir_engine::{Input, RetryAdvice, RunTask, TaskFailure};
 use sayiir_persistence::StoreError;
+use tracing::Instrument;
 
 use crate::ask::ask;
 use crate::attempt::RunningAttempt;
 use crate::group::Fault;
 use crate::session::{Hold, Session};
+use crate::span;
 
 /// How long a task that is to run alone waits for others to end, and how long it keeps others from starting.
 const ALONE_WAIT: Duration = Duration::from_secs(5);
@@ -55,13 +57,18 @@ impl Session {
         let context = Arc::new(context.with_services(Arc::<RunningAttempt>::clone(&attempt)));
         let running = async move { task.run(input).await };
         let running = context::scope(context, AssertUnwindSafe(running).catch_unwind());
-        let limited = self.within(run.timeout, &run.path, running);
+        let span = span::of_task(workflow.plan(), &run);
+        let limited = self.within(run.timeout, &run.path, running).instrument(span.clone());
         let Some(ended) = hold.unless_aborted(self.beside(run.alone, limited)).await else { return Ok(TaskEnd::Aborted) };
         let Some(branch) = attempt.end().await else { return Ok(TaskEnd::Aborted) };
         drop(guard);
         let input = match ended {
             Ok(output) => self.fitting(&branch, &run, output),
-            Err(failure) => Input::TaskFailed(failure),
+            Err(failure) => {
+                span.record("error", failure.error.as_str());
+                tracing::debug!(parent: &span, error = failure.error, "an attempt failed");
+                Input::TaskFailed(failure)
+            }
         };
         Ok(TaskEnd::Told(branch, input))
     }

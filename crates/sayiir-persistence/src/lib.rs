@@ -10,6 +10,7 @@ mod forward;
 mod layer;
 pub mod lifecycle;
 mod memory;
+pub mod metric_names;
 mod nonce;
 mod status;
 pub mod store;

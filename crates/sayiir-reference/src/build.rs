@@ -61,7 +61,7 @@ impl Notes {
     }
 
     /// A part of a task: notes that it began, as a step of its own.
-    async fn part(&self, id: u32, name: &str, value: u64) -> Result<u64, BoxError> {
+    fn part(&self, id: u32, name: &str, value: u64) -> Result<u64, BoxError> {
         let context = get_task_context().ok_or("a part runs without a context")?;
         let path = sub_step_path(&context.node_path, name);
         let iterations = context.iterations.iter().map(|at| at.iteration).collect();
@@ -162,9 +162,9 @@ fn task(builder: Builder, id: u32, trouble: Trouble, notes: &Arc<Notes>) -> Buil
                 log.attempt(&format!("t{id}"), trouble).await?;
                 return Ok(mix(id, value));
             }
-            let first = checkpoint("first", log.part(id, "first", value)).await?;
+            let first = checkpoint("first", async { log.part(id, "first", value) }).await?;
             log.attempt(&format!("t{id}"), trouble).await?;
-            checkpoint("second", log.part(id, "second", first)).await
+            checkpoint("second", async { log.part(id, "second", first) }).await
         }
     };
     builder.then(format!("t{id}"), run).with_metadata(metadata(trouble))

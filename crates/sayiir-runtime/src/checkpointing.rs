@@ -13,11 +13,14 @@ use sayiir_driver::{Group, RunEnd, RunGuard, Session, SessionOptions, WaitFor, W
 use sayiir_persistence::{BranchView, Store};
 use tokio::sync::OnceCell;
 
-use crate::client::not_found;
+use crate::client::{Outcome, decoded, not_found};
 use crate::error::RuntimeError;
 use crate::host::TokioHost;
 use crate::mismatch::mismatch;
 use crate::start::{Started, start_run};
+
+/// How long [`CheckpointingRunner::run_to_end`] waits at most before it looks again at an instance that waits for somebody else.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The most branches of one run that are driven at a time.
 const BRANCHES: usize = 1024;
@@ -133,7 +136,45 @@ impl<B: Store> CheckpointingRunner<B> {
         M: MaybeSend + MaybeSync + 'static,
         Out: 'static,
     {
-        Ok(self.resume_erased(runnable(workflow), instance_id.to_owned()).await?.status)
+        Ok(self.resume_erased(runnable(workflow), instance_id.to_owned(), WaitFor::Retries).await?.status)
+    }
+
+    /// Starts an instance, or goes on with the one that is there, and drives it to its end, however long its delays and waits
+    /// for signals are; gives its output. Whatever [`with_conflict_policy`](Self::with_conflict_policy) says, a known id goes on where
+    /// it stands: call it again after a crash, with the same id. While another process drives the instance, and while it is
+    /// paused, it waits.
+    ///
+    /// # Errors
+    ///
+    /// If the id is not a legal one or belongs to another definition, if the store fails, and the workflow's error if it ended
+    /// without an output. After an error of the store, and after this future is dropped, it can be called again.
+    pub async fn run_to_end<C, Input, M, Out>(
+        &self,
+        workflow: &Workflow<C, Input, M, Out>,
+        instance_id: impl Into<String>,
+        input: Input,
+    ) -> Result<Out, RuntimeError>
+    where
+        C: Codec + EncodeValue<Input>,
+        Input: 'static,
+        M: MaybeSend + MaybeSync + 'static,
+        Out: 'static,
+    {
+        let (id, erased) = (instance_id.into(), runnable(workflow));
+        let encoded = workflow.encode_input(&input)?;
+        drop(input);
+        let patience = self.options.patience.unwrap_or(Duration::MAX);
+        start_run(&*self.backend, erased.plan(), &id, encoded, ConflictPolicy::UseExisting, None, patience).await?;
+        let watch = self.backend.wakeups().listen_instance(&id);
+        loop {
+            let changed = watch.listen();
+            let RunEnd { status, output } = self.resume_erased(Arc::clone(&erased), id.clone(), WaitFor::Timers).await?;
+            if status.is_terminal() {
+                return decoded(workflow, Outcome { status, output });
+            }
+            // Either way it looks again.
+            let _ = tokio::time::timeout(LOOK_AGAIN, changed).await;
+        }
     }
 
     pub(crate) async fn run_encoded(
@@ -152,7 +193,12 @@ impl<B: Store> CheckpointingRunner<B> {
         }
     }
 
-    async fn resume_erased(&self, workflow: Arc<dyn RunnableWorkflow>, instance_id: String) -> Result<RunEnd, RuntimeError> {
+    async fn resume_erased(
+        &self,
+        workflow: Arc<dyn RunnableWorkflow>,
+        instance_id: String,
+        wait_for: WaitFor,
+    ) -> Result<RunEnd, RuntimeError> {
         let session = self.session().await?;
         let record = session.instance(&instance_id).await?.ok_or_else(|| not_found(&instance_id))?;
         let found = record.summary.definition.hash;
@@ -163,7 +209,7 @@ impl<B: Store> CheckpointingRunner<B> {
             return Ok(RunEnd { status: record.summary.status, output: record.output });
         }
         session.reap().await?;
-        self.drive(session, workflow, instance_id, record.summary.run, None, WaitFor::Retries).await
+        self.drive(session, workflow, instance_id, record.summary.run, None, wait_for).await
     }
 
     async fn drive(

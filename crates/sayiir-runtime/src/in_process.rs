@@ -8,7 +8,7 @@ use sayiir_core::codec::sealed::EncodeValue;
 use sayiir_core::future::{MaybeSend, MaybeSync};
 use sayiir_core::workflow::{RunnableWorkflow, Workflow, WorkflowStatus};
 use sayiir_driver::WaitFor;
-use sayiir_persistence::InMemoryBackend;
+use sayiir_persistence::{InMemoryBackend, Store};
 
 use crate::checkpointing::{CheckpointingRunner, runnable};
 use crate::client::{Outcome, decoded};
@@ -85,6 +85,19 @@ pub trait WorkflowRunExt<Input> {
     ///
     /// The workflow's error if it ended without an output: a failed task, or a wait for a signal.
     fn run_once(&self, input: Input) -> impl Future<Output = Result<Self::Output, RuntimeError>> + Send;
+
+    /// Runs the workflow durably to its end, as an instance of this id in the store, and gives its decoded output. Called again
+    /// after a crash, with the same id, it goes on where it was: see [`CheckpointingRunner::run_to_end`].
+    ///
+    /// # Errors
+    ///
+    /// If the store fails or the id belongs to another definition; the workflow's error if it ended without an output.
+    fn run_durable<B: Store>(
+        &self,
+        store: B,
+        instance_id: impl Into<String> + Send,
+        input: Input,
+    ) -> impl Future<Output = Result<Self::Output, RuntimeError>> + Send;
 }
 
 impl<C, Input, M, Out> WorkflowRunExt<Input> for Workflow<C, Input, M, Out>
@@ -102,6 +115,16 @@ where
             let outcome = run(runnable(&workflow), input?).await?;
             decoded(&workflow, outcome)
         }
+    }
+
+    fn run_durable<B: Store>(
+        &self,
+        store: B,
+        instance_id: impl Into<String> + Send,
+        input: Input,
+    ) -> impl Future<Output = Result<Out, RuntimeError>> + Send {
+        let (workflow, id) = (self.clone(), instance_id.into());
+        async move { CheckpointingRunner::new(store).run_to_end(&workflow, id, input).await }
     }
 }
 

@@ -10,10 +10,12 @@ mod error;
 mod host;
 mod in_process;
 mod local_worker;
+pub mod metrics;
 mod mismatch;
 pub mod prelude;
 mod progress;
 mod start;
+pub mod testing;
 
 pub use checkpointing::CheckpointingRunner;
 pub use client::{Outcome, TaskRef, WorkflowClient};
@@ -21,10 +23,13 @@ pub use error::RuntimeError;
 pub use in_process::{InProcessRunner, WorkflowRunExt, WorkflowRunner};
 pub use local_worker::{LocalWorker, LocalWorkerBuilder, WorkerHandle};
 pub use progress::TaskProgress;
+pub use sayiir_core as core;
 pub use sayiir_core::branch_key::BranchKey;
+pub use sayiir_core::deps::{Deps, DepsBuilder, DepsInjectable, MissingDep};
 pub use sayiir_core::task_context;
 pub use sayiir_core::workflow::ConflictPolicy;
 pub use sayiir_driver::WorkflowSet;
+pub use sayiir_macros::{BranchKey, task, workflow};
 pub use sayiir_persistence as persistence;
 
 /// The codecs.

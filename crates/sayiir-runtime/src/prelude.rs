@@ -7,6 +7,7 @@ pub use sayiir_persistence::{
 };
 
 pub use crate::{
-    CheckpointingRunner, InProcessRunner, LocalWorker, LocalWorkerBuilder, Outcome, RuntimeError, TaskRef, WorkerHandle, WorkflowClient,
-    WorkflowRunExt, WorkflowRunner, WorkflowSet,
+    CheckpointingRunner, InProcessRunner, LocalWorker, LocalWorkerBuilder, Outcome, RuntimeError, TaskProgress, TaskRef, WorkerHandle,
+    WorkflowClient, WorkflowRunExt, WorkflowRunner, WorkflowSet,
 };
+pub use sayiir_macros::{BranchKey, task, workflow};

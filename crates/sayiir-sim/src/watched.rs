@@ -340,10 +340,10 @@ impl Watched {
 
 /// Whether a row was written by what runs at this node: a sub-step's is right under it.
 fn is_at(entry: &Entry, node: &str) -> bool {
-    match entry.kind {
-        EntryKind::SubStepCompleted => entry.node.rsplit_once('/').is_some_and(|(task, _)| task == node),
-        _ => *entry.node == *node,
+    if entry.kind == EntryKind::SubStepCompleted {
+        return entry.node.rsplit_once('/').is_some_and(|(task, _)| task == node);
     }
+    *entry.node == *node
 }
 
 fn told(outcome: &CommitOutcome) -> String {

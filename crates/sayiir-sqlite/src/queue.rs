@@ -10,7 +10,11 @@ use crate::job::Job;
 /// What a thread is to do next.
 pub(crate) enum Taken<Scope: ?Sized> {
     /// Run these.
-    Jobs(Vec<Box<dyn Job<Scope>>>),
+    Jobs {
+        jobs: Vec<Box<dyn Job<Scope>>>,
+        /// How many wait behind them.
+        waiting: usize,
+    },
     /// Somebody rang, or the time has come.
     Rang {
         /// Whether somebody rang (else the time has come).
@@ -114,7 +118,8 @@ impl<Scope: ?Sized> Queue<Scope> {
         loop {
             if !state.jobs.is_empty() {
                 state.taken = Some(Instant::now());
-                return Taken::Jobs(drain(&mut state.jobs, most, bytes));
+                let jobs = drain(&mut state.jobs, most, bytes);
+                return Taken::Jobs { jobs, waiting: state.jobs.len() };
             }
             if state.closed {
                 return Taken::Closed;

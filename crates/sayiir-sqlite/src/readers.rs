@@ -37,7 +37,7 @@ impl Reader {
     fn work(mut self) {
         loop {
             match self.queue.take(1, usize::MAX, None, false) {
-                Taken::Jobs(jobs) => {
+                Taken::Jobs { jobs, waiting: _ } => {
                     for mut job in jobs {
                         let result = self.look(job.as_mut());
                         job.answer(result);

@@ -46,11 +46,14 @@ impl Snapshot {
     }
 }
 
+/// A definition's hash, name and version.
+pub(crate) type DefinitionKey = (DefinitionHash, Arc<str>, Arc<str>);
+
 /// What the writer remembers of its own database; forgotten with every rollback.
 #[derive(Default)]
 pub(crate) struct Memo {
     /// Definitions by hash, name and version, and whether their documents are kept.
-    pub(crate) definitions: HashMap<(DefinitionHash, Arc<str>, Arc<str>), (i64, bool)>,
+    pub(crate) definitions: HashMap<DefinitionKey, (i64, bool)>,
     /// Lanes by definition and tags.
     pub(crate) lanes: HashMap<(i64, Arc<[String]>), i64>,
     /// The definition and tags of lanes.

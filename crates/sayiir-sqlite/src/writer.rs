@@ -51,7 +51,10 @@ impl Writer {
         }
         loop {
             match self.queue.take(self.batch_jobs, self.batch_bytes, self.watch.next_look(), true) {
-                Taken::Jobs(jobs) => self.settle(jobs),
+                Taken::Jobs { jobs, waiting } => {
+                    figures::batch(jobs.len(), waiting);
+                    self.settle(jobs);
+                }
                 Taken::Rang { by_somebody } => {
                     self.watch.looks(by_somebody);
                     self.look_around();

@@ -1,23 +1,21 @@
 //! An order that survives a crash at any moment.
 
 use sayiir::prelude::*;
-use std::{sync::Arc, time::Duration};
+
+#[task(retries = 3)]
+async fn charge(euros: u32) -> Result<String, BoxError> {
+    Ok(format!("charged {euros} euros"))
+}
+
+#[task]
+async fn ship(charged: String) -> String {
+    format!("{charged}, shipped")
+}
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    let context = WorkflowContext::new("order", Arc::new(JsonCodec), Arc::new(()));
-    let order = WorkflowBuilder::new(context)
-        .then("charge", |euros: u32| async move { Ok(format!("charged {euros} euros")) })
-        .with_metadata(TaskMetadata { retries: Some(RetryPolicy::with_max_retries(3)), ..Default::default() })
-        .delay("pack", Duration::from_millis(200))
-        .then("ship", |charged| async move { Ok(format!("{charged}, shipped")) })
-        .build()?;
-
+    let order = workflow! { name: "order", steps: [charge, delay "200ms", ship] }?;
     let store = SqliteBackend::open("orders.db").await?;
-    let _worker = LocalWorker::builder(store.clone()).spawn(WorkflowSet::new().with(Arc::new(order.clone()))).await?;
-
-    let client = WorkflowClient::new(store).with_conflict_policy(ConflictPolicy::UseExisting);
-    client.submit(&order, "order-17", 42).await?;
-    println!("{}", client.wait_for(&order, "order-17", None).await?);
+    println!("{}", order.run_durable(store, "order-17", 42).await?);
     Ok(())
 }

@@ -143,7 +143,7 @@ async fn a_part_whose_reply_was_lost_is_stored_once() {
     let lost = Arc::new(AtomicU32::new(0));
     let store = HookedStore::new((*inner).clone(), move |call| {
         let lost = Arc::clone(&lost);
-        Box::pin(async move { !(matches!(call, Call::AfterCommit(_)) && lost.fetch_add(1, Ordering::SeqCst) % 2 == 0) })
+        Box::pin(async move { !(matches!(call, Call::AfterCommit(_)) && lost.fetch_add(1, Ordering::SeqCst).is_multiple_of(2)) })
     });
     let flow = import(&ran, 0);
     assert_eq!(CheckpointingRunner::from_shared(store).run(&flow, "i", 4).await.unwrap(), WorkflowStatus::Completed);

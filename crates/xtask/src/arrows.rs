@@ -13,11 +13,12 @@ use crate::shell;
 pub(crate) const ALLOWED: &[(&str, &[&str])] = &[
     ("sayiir-core", &[]),
     ("sayiir-engine", &["sayiir-core"]),
+    ("sayiir-macros", &[]),
     ("sayiir-persistence", &["sayiir-core"]),
     ("sayiir-store-testkit", &["sayiir-core", "sayiir-persistence"]),
     ("sayiir-sqlite", &["sayiir-core", "sayiir-persistence"]),
     ("sayiir-driver", &["sayiir-core", "sayiir-engine", "sayiir-persistence"]),
-    ("sayiir-runtime", &["sayiir-core", "sayiir-engine", "sayiir-persistence", "sayiir-driver"]),
+    ("sayiir-runtime", &["sayiir-core", "sayiir-macros", "sayiir-engine", "sayiir-persistence", "sayiir-driver"]),
     ("sayiir", &["sayiir-core", "sayiir-persistence", "sayiir-runtime", "sayiir-sqlite"]),
     ("sayiir-cli", &["sayiir"]),
     ("sayiir-bench", &["sayiir"]),

@@ -23,6 +23,9 @@ const STEPS: &[Step] = &[
     ("reference", reference::check),
 ];
 
+/// The optional parts of the facade, so that their tests run too.
+const FEATURES: &str = "sayiir/metrics";
+
 /// Runs every step, and stops at the first that fails.
 pub(crate) fn run() -> anyhow::Result<()> {
     let all = Instant::now();
@@ -57,7 +60,7 @@ fn format() -> anyhow::Result<()> {
 }
 
 fn lints() -> anyhow::Result<()> {
-    shell::run(shell::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    shell::run(shell::cargo().args(["clippy", "--workspace", "--all-targets", "--features", FEATURES, "--", "-D", "warnings"]))
 }
 
 fn deny() -> anyhow::Result<()> {
@@ -67,7 +70,7 @@ fn deny() -> anyhow::Result<()> {
 /// Unit, integration and documentation tests.
 fn tests() -> anyhow::Result<()> {
     // As many rounds of concurrent starts as the lifecycle contract is to be shown with.
-    shell::run(shell::cargo().args(["test", "--workspace"]).env("SAYIIR_TESTKIT_ROUNDS", "1000"))
+    shell::run(shell::cargo().args(["test", "--workspace", "--features", FEATURES]).env("SAYIIR_TESTKIT_ROUNDS", "1000"))
 }
 
 /// Made-up worlds from a seed that is printed.

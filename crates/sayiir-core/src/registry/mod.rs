@@ -11,9 +11,10 @@ pub use builder::RegistryBuilder;
 
 use crate::codec::sealed::{DecodeValue, EncodeValue};
 use crate::codec::{Codec, EnvelopeCodec};
+use crate::deps::{Deps, DepsInjectable, MissingDep};
 use crate::error::BoxError;
 use crate::future::{MaybeSend, MaybeSync};
-use crate::task::{BranchOutputs, CoreTask, ErasedTask, Implementation, TaskMetadata, fn_task};
+use crate::task::{BranchOutputs, CoreTask, ErasedTask, Implementation, RegisterableTask, TaskMetadata, fn_task};
 
 /// Implementations by task id.
 ///
@@ -111,6 +112,24 @@ impl TaskRegistry {
         C: EnvelopeCodec + EncodeValue<O>,
     {
         self.insert(id, Implementation::of_join(id, codec, function), metadata)
+    }
+
+    /// Registers a task that is made from deps, under its own id and with its own metadata.
+    ///
+    /// # Errors
+    ///
+    /// What the deps lack, all of it; the registry is as it was then.
+    pub fn register_from_deps<T, C>(&mut self, codec: Arc<C>, deps: &Deps) -> Result<(), Vec<MissingDep>>
+    where
+        T: RegisterableTask + DepsInjectable,
+        C: Codec + DecodeValue<T::Input> + EncodeValue<T::Output>,
+    {
+        let missing = T::verify_deps(deps);
+        if !missing.is_empty() {
+            return Err(missing);
+        }
+        self.register_with_metadata(T::task_id(), codec, T::from_deps(deps), T::metadata());
+        Ok(())
     }
 
     /// Takes over another registry's tasks. Where both have an id, this one's stays.

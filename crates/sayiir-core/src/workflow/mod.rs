@@ -7,6 +7,7 @@ mod definition;
 mod flow;
 mod incoming;
 mod node_info;
+mod replace;
 mod runnable;
 mod serializable;
 

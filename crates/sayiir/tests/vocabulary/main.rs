@@ -16,6 +16,7 @@ mod client;
 mod codecs;
 mod ids;
 mod lifecycle;
+mod macros;
 mod nodes;
 mod paths;
 mod registry;

@@ -66,7 +66,7 @@ impl<C, Input, S, M, R: RegistryMode> BranchCollector<C, Input, S, M, R> {
         self
     }
 
-    fn single(&mut self, step: Step) -> &mut Self {
+    pub(super) fn single(&mut self, step: Step) -> &mut Self {
         let name = step.id.clone();
         self.branches.push((name, self.seed.steps.empty().single(step)));
         self
@@ -87,8 +87,8 @@ impl<C, Input, S, M> BranchCollector<C, Input, S, M, WithRegistry> {
 /// A fork whose branches are being collected; it ends with a join.
 #[must_use = "a fork must be joined"]
 pub struct ForkBuilder<C, Input, S, M, R> {
-    builder: WorkflowBuilder<C, Input, S, M, R>,
-    branches: BranchCollector<C, Input, S, M, R>,
+    pub(super) builder: WorkflowBuilder<C, Input, S, M, R>,
+    pub(super) branches: BranchCollector<C, Input, S, M, R>,
 }
 
 impl<C, Input, S, M, R: RegistryMode> WorkflowBuilder<C, Input, S, M, R> {
@@ -205,7 +205,7 @@ impl<C, Input, S, M, R: RegistryMode> ForkBuilder<C, Input, S, M, R> {
         self.join_step(step)
     }
 
-    fn join_step<O>(self, join: Step) -> WorkflowBuilder<C, Input, Typed<O>, M, R> {
+    pub(super) fn join_step<O>(self, join: Step) -> WorkflowBuilder<C, Input, Typed<O>, M, R> {
         let Self { mut builder, branches: BranchCollector { seed: _, branches, types: _ } } = self;
         builder.steps.push_fork(join, branches);
         builder.flows()

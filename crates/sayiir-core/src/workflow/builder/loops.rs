@@ -168,7 +168,7 @@ impl<C, Input, S, M, R: RegistryMode> WorkflowBuilder<C, Input, S, M, R> {
         self.flows()
     }
 
-    fn loop_single<T>(mut self, body: Step, max: u32, on_max: MaxIterationsPolicy) -> WorkflowBuilder<C, Input, Typed<T>, M, R>
+    pub(super) fn loop_single<T>(mut self, body: Step, max: u32, on_max: MaxIterationsPolicy) -> WorkflowBuilder<C, Input, Typed<T>, M, R>
     where
         C: LoopCodec<T>,
     {

@@ -6,6 +6,7 @@
 mod children;
 mod forks;
 mod loops;
+mod provided;
 mod registered;
 mod routes;
 mod steps;

@@ -53,7 +53,12 @@ impl WithRegistry {
     pub(super) fn step(&self, id: &str) -> Step {
         let implementation = self.0.implementation(id).cloned();
         let error = implementation.is_none().then(|| BuildError::TaskNotFound(id.to_owned()));
-        Step { id: id.to_owned(), implementation, metadata: self.0.get_metadata(id).cloned().unwrap_or_default(), error }
+        Step {
+            id: id.to_owned(),
+            implementation,
+            metadata: self.0.get_metadata(id).cloned().unwrap_or_default(),
+            errors: error.into_iter().collect(),
+        }
     }
 }
 

@@ -167,7 +167,7 @@ impl<C, Input, S, M, R: RegistryMode> WorkflowBuilder<C, Input, S, M, R> {
         self.start_route(step, true, None)
     }
 
-    fn start_route<Out, Keys>(
+    pub(super) fn start_route<Out, Keys>(
         self,
         key: Step,
         scoped: bool,

@@ -28,12 +28,13 @@ pub(crate) struct Step {
     /// `None` if there is none, which is an error noted with it.
     pub(crate) implementation: Option<Implementation>,
     pub(crate) metadata: TaskMetadata,
-    pub(crate) error: Option<BuildError>,
+    /// What is wrong with it.
+    pub(crate) errors: Vec<BuildError>,
 }
 
 impl Step {
     pub(crate) fn new(id: &str, implementation: Implementation, metadata: TaskMetadata) -> Self {
-        Self { id: id.to_owned(), implementation: Some(implementation), metadata, error: None }
+        Self { id: id.to_owned(), implementation: Some(implementation), metadata, errors: Vec::new() }
     }
 }
 
@@ -68,8 +69,8 @@ impl<C> Steps<C> {
     }
 
     pub(crate) fn push_task(&mut self, step: Step) {
-        let Step { id, implementation, metadata, error } = step;
-        self.note(error);
+        let Step { id, implementation, metadata, errors } = step;
+        self.note(errors);
         self.draft.push_task(&id, TaskSpec { task: Arc::from(id.as_str()), metadata });
         self.nodes.push(NodeCode::task(implementation));
     }
@@ -85,16 +86,16 @@ impl<C> Steps<C> {
     }
 
     pub(crate) fn push_fork(&mut self, join: Step, branches: Vec<(String, Self)>) {
-        let Step { id, implementation, metadata, error } = join;
-        self.note(error);
+        let Step { id, implementation, metadata, errors } = join;
+        self.note(errors);
         self.nodes.push(NodeCode::task(implementation));
         let branches = branches.into_iter().map(|(name, steps)| (name, self.take_code(steps))).collect();
         self.draft.push_fork(&id, TaskSpec { task: Arc::from(id.as_str()), metadata }, branches);
     }
 
     pub(crate) fn push_route(&mut self, key: Step, code: NodeCode<C>, arms: Vec<(String, Self)>, default: Option<Self>) {
-        let Step { id, implementation, metadata, error } = key;
-        self.note(error);
+        let Step { id, implementation, metadata, errors } = key;
+        self.note(errors);
         self.nodes.push(NodeCode { implementation, ..code });
         let arms = arms.into_iter().map(|(key, steps)| (key, self.take_code(steps))).collect();
         let default = default.map(|steps| self.take_code(steps));
@@ -113,8 +114,8 @@ impl<C> Steps<C> {
         self.draft.push_child(&child.plan);
     }
 
-    fn note(&mut self, error: Option<BuildError>) {
-        if let Some(error) = error {
+    fn note(&mut self, errors: Vec<BuildError>) {
+        for error in errors {
             self.draft.error(error);
         }
     }

@@ -1,0 +1,213 @@
+//! What the code that the macros write calls. No public interface.
+#![allow(missing_docs, reason = "called by generated code only")]
+
+use std::cell::Cell;
+
+pub use bytes::Bytes;
+
+use crate::branch_results::NamedBranchResults;
+use crate::deps::Deps;
+use crate::error::{BoxError, TaskError, advised};
+use crate::loop_result::LoopResult;
+use crate::task::CoreTask;
+use crate::workflow::{SerializableWorkflow, Workflow};
+
+/// Where a workflow's tasks come from.
+#[derive(Debug, Clone, Copy)]
+pub struct Provider<'a> {
+    pub(crate) deps: Option<&'a Deps>,
+}
+
+impl<'a> Provider<'a> {
+    pub const fn new(deps: Option<&'a Deps>) -> Self {
+        Self { deps }
+    }
+}
+
+/// An error on its way out of a task. Method lookup takes the first trait below that fits, by value before by reference.
+pub struct Failed<E>(Cell<Option<E>>);
+
+impl<E> Failed<E> {
+    pub const fn new(error: E) -> Self {
+        Self(Cell::new(Some(error)))
+    }
+}
+
+/// An error that says itself whether a retry makes sense.
+pub trait FailedAdvised {
+    fn into_box_error(self) -> BoxError;
+}
+
+impl<E: TaskError + Send + Sync + 'static> FailedAdvised for Failed<E> {
+    fn into_box_error(self) -> BoxError {
+        self.0.take().map_or_else(|| "an error".into(), advised)
+    }
+}
+
+/// Any other error.
+pub trait FailedPlain {
+    fn into_box_error(self) -> BoxError;
+}
+
+impl<E: Into<BoxError>> FailedPlain for &Failed<E> {
+    fn into_box_error(self) -> BoxError {
+        self.0.take().map_or_else(|| "an error".into(), Into::into)
+    }
+}
+
+/// What an inline step evaluated to: a result, or a plain value.
+pub struct Evaluated<T>(Cell<Option<T>>);
+
+impl<T> Evaluated<T> {
+    pub const fn new(value: T) -> Self {
+        Self(Cell::new(Some(value)))
+    }
+
+    fn take(&self) -> Result<T, BoxError> {
+        self.0.take().ok_or_else(|| "a step's value was taken twice".into())
+    }
+}
+
+pub trait EvaluatedResult {
+    type Output;
+    fn into_result(self) -> Result<Self::Output, BoxError>;
+}
+
+impl<T, E: Into<BoxError>> EvaluatedResult for Evaluated<Result<T, E>> {
+    type Output = T;
+
+    fn into_result(self) -> Result<T, BoxError> {
+        self.take()?.map_err(Into::into)
+    }
+}
+
+pub trait EvaluatedPlain {
+    type Output;
+    fn into_result(self) -> Result<Self::Output, BoxError>;
+}
+
+impl<T> EvaluatedPlain for &Evaluated<T> {
+    type Output = T;
+
+    fn into_result(self) -> Result<T, BoxError> {
+        self.take()
+    }
+}
+
+/// What can be the error of a task.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a task",
+    label = "this error type",
+    note = "a task's error is one that converts into `Box<dyn Error + Send + Sync>`: implement `std::error::Error`, or use `BoxError`"
+)]
+pub trait ErrorOfTask {}
+
+impl<E: Into<BoxError>> ErrorOfTask for E {}
+
+pub const fn is_error_of_task<E: ErrorOfTask>() {}
+
+/// What one task gives is what the next takes.
+#[diagnostic::on_unimplemented(
+    message = "the step `{Next}` cannot follow the step `{Before}`: it takes a `{Input}`, and is given a `{Self}`",
+    label = "takes a `{Input}`, and is given a `{Self}`"
+)]
+pub trait Feeds<Input, Before, Next> {}
+
+impl<T, Before, Next> Feeds<T, Before, Next> for T {}
+
+pub const fn feeds<Before: CoreTask, Next: CoreTask>()
+where
+    Before::Output: Feeds<Next::Input, Before, Next>,
+{
+}
+
+/// What a join takes.
+#[diagnostic::on_unimplemented(
+    message = "the task `{Task}` cannot join branches: it takes a `{Self}`",
+    label = "a joining task takes `NamedBranchResults`",
+    note = "write the join in place to have typed outputs: `name(outputs: BranchOutputs<_>) {{ .. }}`"
+)]
+pub trait JoinInput<Task> {}
+
+impl<Task> JoinInput<Task> for NamedBranchResults {}
+
+pub const fn joins<Task: CoreTask>()
+where
+    Task::Input: JoinInput<Task>,
+{
+}
+
+/// What a loop's task gives.
+#[diagnostic::on_unimplemented(
+    message = "the task `{Task}` cannot be a loop: it takes a `{Input}`, and gives a `{Self}`",
+    label = "a loop's task that takes a `{Input}` gives a `LoopResult<{Input}>`"
+)]
+pub trait LoopOutput<Input, Task> {}
+
+impl<Input, Task> LoopOutput<Input, Task> for LoopResult<Input> {}
+
+pub const fn repeats<Task: CoreTask>()
+where
+    Task::Output: LoopOutput<Task::Input, Task>,
+{
+}
+
+/// What a route's key task gives.
+#[diagnostic::on_unimplemented(
+    message = "the task `{Task}` cannot choose an arm: it gives a `{Self}`",
+    label = "a route's key task gives a `String`",
+    note = "of a `BranchKey`, give `Key::A.as_key().to_owned()`"
+)]
+pub trait KeyOutput<Task> {}
+
+impl<Task> KeyOutput<Task> for String {}
+
+pub const fn chooses<Task: CoreTask>()
+where
+    Task::Output: KeyOutput<Task>,
+{
+}
+
+/// A workflow that can be another's child.
+#[diagnostic::on_unimplemented(message = "`{Self}` is no workflow", note = "`flow` takes a built `Workflow` or `SerializableWorkflow`")]
+pub trait ChildFlow {
+    type Codec;
+    type Input;
+    type Metadata;
+    type Output;
+
+    fn into_workflow(self) -> Workflow<Self::Codec, Self::Input, Self::Metadata, Self::Output>;
+}
+
+impl<C, I, M, O> ChildFlow for Workflow<C, I, M, O> {
+    type Codec = C;
+    type Input = I;
+    type Metadata = M;
+    type Output = O;
+
+    fn into_workflow(self) -> Self {
+        self
+    }
+}
+
+impl<C, I, M, O> ChildFlow for SerializableWorkflow<C, I, M, O> {
+    type Codec = C;
+    type Input = I;
+    type Metadata = M;
+    type Output = O;
+
+    fn into_workflow(self) -> Workflow<C, I, M, O> {
+        self.into_parts().0
+    }
+}
+
+impl<W: ChildFlow + Clone> ChildFlow for &W {
+    type Codec = W::Codec;
+    type Input = W::Input;
+    type Metadata = W::Metadata;
+    type Output = W::Output;
+
+    fn into_workflow(self) -> Workflow<W::Codec, W::Input, W::Metadata, W::Output> {
+        self.clone().into_workflow()
+    }
+}

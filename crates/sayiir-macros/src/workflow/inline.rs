@@ -1,0 +1,99 @@
+//! Inline steps: `name(x: T) { .. }`.
+
+use proc_macro2::{TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::parse::{Parse, ParseStream};
+use syn::{Block, Error, Expr, Ident, Pat, Stmt, Token, Type, parenthesized, token};
+
+pub(crate) struct Inline {
+    pub(crate) name: Ident,
+    pattern: Pat,
+    r#type: Option<Type>,
+    body: Block,
+}
+
+impl Parse for Inline {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let name: Ident = input.parse()?;
+        let parameters;
+        let paren = parenthesized!(parameters in input);
+        if parameters.is_empty() {
+            return Err(Error::new(paren.span.join(), format!("a step takes what the step before it gives: `{name}(x) {{ .. }}`")));
+        }
+        let pattern = Pat::parse_single(&parameters)?;
+        let mut r#type = None;
+        if parameters.peek(Token![:]) {
+            parameters.parse::<Token![:]>()?;
+            r#type = Some(parameters.parse()?);
+        }
+        if !parameters.is_empty() {
+            return Err(parameters.error("a step takes one input"));
+        }
+        if !input.peek(token::Brace) {
+            return Err(Error::new(
+                paren.span.join(),
+                format!("behind `{name}(..)` stands what it does, in braces; a task is named without parentheses"),
+            ));
+        }
+        Ok(Self { name, pattern, r#type, body: input.parse()? })
+    }
+}
+
+impl Inline {
+    pub(crate) fn id(&self) -> String {
+        self.name.to_string().trim_start_matches("r#").to_owned()
+    }
+
+    /// The step as a closure for the builder.
+    pub(crate) fn closure(&self, core: &TokenStream) -> TokenStream {
+        let Self { name: _, pattern, r#type, body } = self;
+        let r#type = r#type.as_ref().map(|r#type| quote!(: #r#type));
+        if gives_result(body) {
+            return quote!(|#pattern #r#type| async move #body);
+        }
+        quote! {
+            |#pattern #r#type| async move {
+                #[allow(unused_imports)]
+                use #core::macro_support::{EvaluatedPlain as _, EvaluatedResult as _};
+                #[allow(unused_braces)]
+                let value = #body;
+                #core::macro_support::Evaluated::new(value).into_result()
+            }
+        }
+    }
+}
+
+/// Whether it is written as a result: it ends with `Ok(..)` or `Err(..)` somewhere, or uses `?` or `return`.
+fn gives_result(body: &Block) -> bool {
+    ends_with_result(body) || leaves_early(body.to_token_stream())
+}
+
+fn ends_with_result(block: &Block) -> bool {
+    match block.stmts.last() {
+        Some(Stmt::Expr(tail, None)) => is_result(tail),
+        _ => false,
+    }
+}
+
+fn is_result(tail: &Expr) -> bool {
+    match tail {
+        Expr::Call(call) => match &*call.func {
+            Expr::Path(path) => path.path.segments.last().is_some_and(|last| last.ident == "Ok" || last.ident == "Err"),
+            _ => false,
+        },
+        Expr::If(choice) => ends_with_result(&choice.then_branch) || choice.else_branch.as_ref().is_some_and(|(_, other)| is_result(other)),
+        Expr::Match(choice) => choice.arms.iter().any(|arm| is_result(&arm.body)),
+        Expr::Block(block) => ends_with_result(&block.block),
+        Expr::Paren(inner) => is_result(&inner.expr),
+        _ => false,
+    }
+}
+
+fn leaves_early(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Punct(punct) => punct.as_char() == '?',
+        TokenTree::Ident(ident) => ident == "return",
+        TokenTree::Group(group) => leaves_early(group.stream()),
+        TokenTree::Literal(_) => false,
+    })
+}

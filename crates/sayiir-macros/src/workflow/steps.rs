@@ -1,0 +1,412 @@
+//! The steps of `workflow!`, as they are written.
+
+use proc_macro2::{Span, TokenStream};
+use syn::parse::ParseStream;
+use syn::spanned::Spanned;
+use syn::{Error, Expr, Ident, LitInt, LitStr, Path, Token, braced, bracketed, parenthesized, token};
+
+use super::inline::Inline;
+use crate::duration;
+
+/// One step.
+pub(crate) enum Step {
+    /// A `#[task]` function.
+    Task(Path),
+    Inline(Inline),
+    Delay {
+        id: LitStr,
+        duration: TokenStream,
+    },
+    Signal {
+        id: LitStr,
+        name: LitStr,
+        timeout: Option<TokenStream>,
+    },
+    Loop {
+        body: Body,
+        max: Expr,
+        exit_with_last: bool,
+        span: Span,
+    },
+    Flow(Expr),
+    Fork {
+        branches: Vec<Branch>,
+        join: Join,
+        span: Span,
+    },
+    Route(Route),
+    /// Branches in parentheses whose join follows, or a chain.
+    Group(Group),
+}
+
+/// What a loop repeats.
+pub(crate) enum Body {
+    Task(Path),
+    Inline(Inline),
+    Steps { id: LitStr, steps: Vec<Step> },
+}
+
+pub(crate) enum Join {
+    Task(Path),
+    Inline(Inline),
+}
+
+pub(crate) struct Branch {
+    pub(crate) name: Option<LitStr>,
+    pub(crate) steps: Vec<Step>,
+}
+
+pub(crate) struct Group {
+    content: Content,
+    span: Span,
+}
+
+enum Content {
+    Steps(Vec<Step>),
+    Branches(Vec<Branch>),
+}
+
+pub(crate) struct Route {
+    pub(crate) key: Path,
+    /// The enum whose variants are the keys; without it they are texts.
+    pub(crate) keys: Option<Path>,
+    pub(crate) arms: Vec<(ArmKey, Vec<Step>)>,
+    pub(crate) default: Option<Vec<Step>>,
+}
+
+pub(crate) enum ArmKey {
+    Variant(Ident),
+    Text(LitStr),
+}
+
+/// Steps with commas between them. A fork's join is the step behind it.
+pub(crate) fn sequence(input: ParseStream<'_>) -> syn::Result<Vec<Step>> {
+    match content(input)? {
+        Content::Steps(steps) => Ok(steps),
+        Content::Branches(branches) => Err(no_join(branches_span(&branches, input))),
+    }
+}
+
+fn no_join(span: Span) -> Error {
+    Error::new(span, "branches side by side need a task that joins them: `a || b, join_task`")
+}
+
+fn branches_span(branches: &[Branch], input: ParseStream<'_>) -> Span {
+    branches.first().and_then(|branch| branch.steps.first()).map_or_else(|| input.span(), Step::span)
+}
+
+/// A sequence, or nothing but branches whose join stands elsewhere.
+fn content(input: ParseStream<'_>) -> syn::Result<Content> {
+    let mut steps: Vec<Step> = Vec::new();
+    while !input.is_empty() {
+        let span = input.span();
+        let branches = parallel(input)?;
+        let more = !input.is_empty();
+        if more {
+            input
+                .parse::<Token![,]>()
+                .map_err(|error| Error::new(error.span(), "a comma stands between two steps, `||` between two branches"))?;
+        }
+        let branches = match one_step(branches) {
+            Ok(Step::Group(Group { content: Content::Branches(branches), span: _ })) | Err(branches) => branches,
+            Ok(Step::Group(Group { content: Content::Steps(inner), span: _ })) => {
+                steps.extend(inner);
+                continue;
+            }
+            Ok(step) => {
+                steps.push(step);
+                continue;
+            }
+        };
+        if input.is_empty() {
+            return if steps.is_empty() && !more { Ok(Content::Branches(branches)) } else { Err(no_join(span)) };
+        }
+        let join = join(input)?;
+        steps.push(Step::Fork { branches, join, span });
+        if !input.is_empty() {
+            input.parse::<Token![,]>().map_err(|error| Error::new(error.span(), "a comma stands between two steps"))?;
+        }
+    }
+    Ok(Content::Steps(steps))
+}
+
+/// The step, if it is one without a name; else the branches.
+fn one_step(mut branches: Vec<Branch>) -> Result<Step, Vec<Branch>> {
+    let alone = branches.len() == 1 && branches.iter().all(|branch| branch.name.is_none() && branch.steps.len() == 1);
+    if !alone {
+        return Err(branches);
+    }
+    branches.pop().and_then(|mut branch| branch.steps.pop()).ok_or(branches)
+}
+
+fn join(input: ParseStream<'_>) -> syn::Result<Join> {
+    let span = input.span();
+    match step(input)? {
+        Step::Task(path) => Ok(Join::Task(path)),
+        Step::Inline(inline) => Ok(Join::Inline(inline)),
+        _ => Err(Error::new(span, "a task joins the branches before it: write its name, or `name(outputs: BranchOutputs<_>) { .. }`")),
+    }
+}
+
+/// Elements with `||` between them.
+fn parallel(input: ParseStream<'_>) -> syn::Result<Vec<Branch>> {
+    let mut branches = vec![branch(input)?];
+    while input.peek(Token![||]) {
+        input.parse::<Token![||]>()?;
+        branches.push(branch(input)?);
+    }
+    if branches.len() > 1 {
+        // Parentheses around a branch hold its chain.
+        for branch in &mut branches {
+            branch.steps = std::mem::take(&mut branch.steps)
+                .into_iter()
+                .map(into_chain)
+                .collect::<syn::Result<Vec<_>>>()?
+                .into_iter()
+                .flatten()
+                .collect();
+        }
+    }
+    Ok(branches)
+}
+
+fn into_chain(step: Step) -> syn::Result<Vec<Step>> {
+    match step {
+        Step::Group(Group { content: Content::Steps(steps), span }) if steps.is_empty() => {
+            Err(Error::new(span, "a branch needs at least one step"))
+        }
+        Step::Group(Group { content: Content::Steps(steps), span: _ }) => Ok(steps),
+        Step::Group(Group { content: Content::Branches(_), span }) => Err(no_join(span)),
+        step => Ok(vec![step]),
+    }
+}
+
+fn branch(input: ParseStream<'_>) -> syn::Result<Branch> {
+    let named = (input.peek(Ident) || input.peek(LitStr)) && input.peek2(Token![:]) && !input.peek2(Token![::]);
+    if !named {
+        return Ok(Branch { name: None, steps: vec![step(input)?] });
+    }
+    let name = if input.peek(LitStr) {
+        input.parse()?
+    } else {
+        let ident: Ident = input.parse()?;
+        LitStr::new(&ident.to_string(), ident.span())
+    };
+    input.parse::<Token![:]>()?;
+    Ok(Branch { name: Some(name), steps: into_chain(step(input)?)? })
+}
+
+fn step(input: ParseStream<'_>) -> syn::Result<Step> {
+    if input.peek(token::Paren) || input.peek(token::Bracket) {
+        return group(input);
+    }
+    if input.peek(Token![loop]) {
+        return repeat(input);
+    }
+    if !input.peek(Ident)
+        && !input.peek(Token![crate])
+        && !input.peek(Token![self])
+        && !input.peek(Token![super])
+        && !input.peek(Token![::])
+    {
+        return Err(input.error(
+            "this is no step: write a task's name, `name(x: T) { .. }`, `delay \"5s\"`, `signal \"name\"`, `loop task 10`, `flow child`, `route key { .. }`, or a chain in parentheses",
+        ));
+    }
+    let word = input.fork().parse::<Ident>().map(|word| word.to_string()).unwrap_or_default();
+    match word.as_str() {
+        "delay" if input.peek2(LitStr) || input.peek2(LitInt) => delay(input),
+        "signal" if input.peek2(LitStr) => signal(input),
+        "flow" if input.peek2(Ident) || input.peek2(token::Paren) || input.peek2(Token![&]) => {
+            input.parse::<Ident>()?;
+            Ok(Step::Flow(input.call(Expr::parse_without_eager_brace)?))
+        }
+        "route" if input.peek2(Ident) => route(input),
+        _ if input.peek2(token::Paren) => Ok(Step::Inline(input.parse()?)),
+        _ => Ok(Step::Task(Path::parse_mod_style(input)?)),
+    }
+}
+
+fn group(input: ParseStream<'_>) -> syn::Result<Step> {
+    let inner;
+    let span = if input.peek(token::Paren) { parenthesized!(inner in input).span.join() } else { bracketed!(inner in input).span.join() };
+    Ok(Step::Group(Group { content: content(&inner)?, span }))
+}
+
+fn delay(input: ParseStream<'_>) -> syn::Result<Step> {
+    let word: Ident = input.parse()?;
+    let first: LitStr =
+        input.parse().map_err(|error| Error::new(error.span(), "a delay's length is a text with a unit: `delay \"5s\"`"))?;
+    if input.peek(LitStr) {
+        let duration = duration::parse(&input.parse()?)?;
+        return Ok(Step::Delay { id: first, duration });
+    }
+    Ok(Step::Delay { id: LitStr::new("delay", word.span()), duration: duration::parse(&first)? })
+}
+
+fn signal(input: ParseStream<'_>) -> syn::Result<Step> {
+    input.parse::<Ident>()?;
+    let first: LitStr = input.parse()?;
+    let (id, name) = if input.peek(LitStr) { (first, input.parse()?) } else { (first.clone(), first) };
+    let mut timeout = None;
+    if input.peek(Ident) {
+        let word: Ident = input.parse()?;
+        if word != "timeout" {
+            return Err(Error::new(word.span(), "after a signal's name may stand `timeout \"30s\"`"));
+        }
+        timeout =
+            Some(duration::parse(&input.parse().map_err(|error: Error| Error::new(error.span(), "write how long: `timeout \"30s\"`"))?)?);
+    }
+    Ok(Step::Signal { id, name, timeout })
+}
+
+fn repeat(input: ParseStream<'_>) -> syn::Result<Step> {
+    let span = input.parse::<Token![loop]>()?.span;
+    let body = if input.peek(LitStr) || input.peek(token::Bracket) {
+        let id = if input.peek(LitStr) { input.parse()? } else { LitStr::new("loop", span) };
+        if !input.peek(token::Bracket) {
+            return Err(input.error("behind a loop's id stand its steps: `loop \"id\" [first, second] 10`"));
+        }
+        let inner;
+        let bracket = bracketed!(inner in input);
+        let steps = sequence(&inner)?;
+        if steps.is_empty() {
+            return Err(Error::new(bracket.span.join(), "a loop needs at least one step"));
+        }
+        Body::Steps { id, steps }
+    } else if input.peek2(token::Paren) && input.peek3(token::Brace) {
+        Body::Inline(input.parse()?)
+    } else {
+        Body::Task(Path::parse_mod_style(input)?)
+    };
+    let max = most(input)?;
+    let mut exit_with_last = false;
+    if input.peek(Ident) {
+        let word: Ident = input.parse()?;
+        if word != "exit_with_last" {
+            return Err(Error::new(word.span(), "behind a loop's bound may stand `exit_with_last`"));
+        }
+        exit_with_last = true;
+    }
+    Ok(Step::Loop { body, max, exit_with_last, span })
+}
+
+/// How often a loop may run.
+fn most(input: ParseStream<'_>) -> syn::Result<Expr> {
+    if input.peek(LitInt) {
+        let literal: LitInt = input.parse()?;
+        let number: u32 = literal.base10_parse()?;
+        if number == 0 {
+            return Err(Error::new(literal.span(), "a loop must allow at least one iteration"));
+        }
+        return syn::parse2(quote::quote!(#literal));
+    }
+    if input.peek(token::Paren) {
+        let inner;
+        parenthesized!(inner in input);
+        return inner.parse();
+    }
+    if input.peek(Ident) && !input.fork().parse::<Ident>().is_ok_and(|word| word == "exit_with_last") {
+        return Ok(Expr::Path(input.parse()?));
+    }
+    Err(input.error("say how often a loop may run: `loop task 10`"))
+}
+
+fn route(input: ParseStream<'_>) -> syn::Result<Step> {
+    input.parse::<Ident>()?;
+    let key = Path::parse_mod_style(input)?;
+    let keys = if input.peek(Token![->]) {
+        input.parse::<Token![->]>()?;
+        Some(Path::parse_mod_style(input)?)
+    } else {
+        None
+    };
+    let keys = keys.filter(|keys| !keys.is_ident("String"));
+    if !input.peek(token::Brace) {
+        return Err(
+            input.error("a route's arms stand in braces: `route key { \"a\" => [..], _ => [..] }`, or `route key -> Enum { A => [..] }`")
+        );
+    }
+    let inner;
+    let brace = braced!(inner in input);
+    let mut route = Route { key, keys, arms: Vec::new(), default: None };
+    while !inner.is_empty() {
+        arm(&inner, &mut route)?;
+        if !inner.is_empty() {
+            inner.parse::<Token![,]>().map_err(|error| Error::new(error.span(), "a comma stands between two arms"))?;
+        }
+    }
+    if route.arms.is_empty() {
+        return Err(Error::new(brace.span.join(), "a route needs at least one arm with a key"));
+    }
+    Ok(Step::Route(route))
+}
+
+fn arm(input: ParseStream<'_>, route: &mut Route) -> syn::Result<()> {
+    let span = input.span();
+    if input.peek(Token![_]) {
+        input.parse::<Token![_]>()?;
+        if route.default.replace(arm_steps(input)?).is_some() {
+            return Err(Error::new(span, "a route has one default arm"));
+        }
+        return Ok(());
+    }
+    let key = if input.peek(LitStr) {
+        ArmKey::Text(input.parse()?)
+    } else {
+        ArmKey::Variant(
+            input.parse().map_err(|error| Error::new(error.span(), "an arm is `Variant => [..]`, `\"key\" => [..]` or `_ => [..]`"))?,
+        )
+    };
+    match (&key, &route.keys) {
+        (ArmKey::Text(text), Some(_)) => {
+            return Err(Error::new(text.span(), "this route's keys are the variants of an enum: write the variant"));
+        }
+        (ArmKey::Variant(variant), None) => {
+            return Err(Error::new(variant.span(), "name the enum of this key, as `route key -> Enum { .. }`, or write the key in quotes"));
+        }
+        (ArmKey::Text(_), None) | (ArmKey::Variant(_), Some(_)) => {}
+    }
+    if route.arms.iter().any(|(known, _)| known.text() == key.text()) {
+        return Err(Error::new(span, "this key has an arm already"));
+    }
+    let steps = arm_steps(input)?;
+    route.arms.push((key, steps));
+    Ok(())
+}
+
+impl ArmKey {
+    fn text(&self) -> String {
+        match self {
+            Self::Variant(variant) => variant.to_string(),
+            Self::Text(text) => text.value(),
+        }
+    }
+}
+
+fn arm_steps(input: ParseStream<'_>) -> syn::Result<Vec<Step>> {
+    input.parse::<Token![=>]>().map_err(|error| Error::new(error.span(), "behind an arm's key stands `=> [steps]`"))?;
+    if !input.peek(token::Bracket) {
+        return Err(input.error("an arm's steps stand in brackets: `A => [first, second]`"));
+    }
+    let inner;
+    let bracket = bracketed!(inner in input);
+    let steps = sequence(&inner)?;
+    if steps.is_empty() {
+        return Err(Error::new(bracket.span.join(), "an arm needs at least one step"));
+    }
+    Ok(steps)
+}
+
+impl Step {
+    pub(crate) fn span(&self) -> Span {
+        match self {
+            Self::Task(path) => path.span(),
+            Self::Inline(inline) => inline.name.span(),
+            Self::Delay { id, .. } | Self::Signal { id, .. } => id.span(),
+            Self::Loop { span, .. } | Self::Fork { span, .. } | Self::Group(Group { span, .. }) => *span,
+            Self::Flow(child) => child.span(),
+            Self::Route(route) => route.key.span(),
+        }
+    }
+}

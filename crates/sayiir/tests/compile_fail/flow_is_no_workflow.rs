@@ -1,0 +1,16 @@
+use sayiir::prelude::*;
+
+#[task]
+async fn number(x: u32) -> u32 {
+    x
+}
+
+#[task]
+async fn text(x: u32) -> String {
+    x.to_string()
+}
+
+fn main() {
+    let child = 5;
+    let _ = workflow! { name: "w", steps: [number, flow child] };
+}

@@ -1,0 +1,6 @@
+use sayiir::prelude::*;
+
+#[derive(BranchKey)]
+struct Size;
+
+fn main() {}

@@ -1,0 +1,5 @@
+use sayiir::prelude::*;
+
+fn main() {
+    let _ = workflow! { name: "w", steps: [] };
+}

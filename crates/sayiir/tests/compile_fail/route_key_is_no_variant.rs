@@ -1,0 +1,21 @@
+use sayiir::prelude::*;
+
+#[task]
+async fn number(x: u32) -> u32 {
+    x
+}
+
+#[task]
+async fn text(x: u32) -> String {
+    x.to_string()
+}
+
+#[derive(BranchKey)]
+enum Size {
+    Small,
+    Large,
+}
+
+fn main() {
+    let _ = workflow! { name: "w", steps: [route text -> Size { Small => [number], Huge => [number], _ => [number] }] };
+}

@@ -1,0 +1,6 @@
+use sayiir::prelude::*;
+
+#[task]
+struct Charge;
+
+fn main() {}

@@ -10,13 +10,7 @@ use crate::error::RuntimeError;
 
 /// The refusal of a workflow for an instance of the definition `found`: another codec, or what else has changed since.
 pub(crate) async fn mismatch(store: &dyn Store, plan: &Plan, found: DefinitionHash) -> RuntimeError {
-    let changes = changes(store, plan, found).await.map(Box::new);
-    let codecs = changes.as_ref().and_then(|changes| changes.codecs()).map(|(stored, used)| (stored.to_owned(), used.to_owned()));
-    let error = WorkflowError::DefinitionMismatch { expected: *plan.hash(), found, changes };
-    match codecs {
-        Some((stored, used)) => CodecError::Mismatch { stored, used, source: error.into() }.into(),
-        None => error.into(),
-    }
+    refusal(plan, found, changes(store, plan, found).await)
 }
 
 /// Refuses to read the payloads of an instance of the definition `found` if they are known to be of another codec. Another
@@ -25,9 +19,18 @@ pub(crate) async fn check_codec(store: &dyn Store, plan: &Plan, found: Definitio
     if *plan.hash() == found {
         return Ok(());
     }
-    match mismatch(store, plan, found).await {
-        error @ RuntimeError::Codec(_) => Err(error),
-        _ => Ok(()),
+    match changes(store, plan, found).await {
+        Some(changes) if changes.codecs().is_some() => Err(refusal(plan, found, Some(changes))),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn refusal(plan: &Plan, found: DefinitionHash, changes: Option<DefinitionDiff>) -> RuntimeError {
+    let codecs = changes.as_ref().and_then(DefinitionDiff::codecs).map(|(stored, used)| (stored.to_owned(), used.to_owned()));
+    let error = WorkflowError::DefinitionMismatch { expected: *plan.hash(), found, changes: changes.map(Box::new) };
+    match codecs {
+        Some((stored, used)) => CodecError::Mismatch { stored, used, source: error.into() }.into(),
+        None => error.into(),
     }
 }
 

@@ -1,5 +1,5 @@
 //! The examples run, end by themselves, and say what they should.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ fn printed(name: &str) -> String {
     let test = std::env::current_exe().unwrap();
     let directory = test.parent().and_then(Path::parent).unwrap();
     let program = directory.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    let output = Command::new(program).output().unwrap();
+    let output = Command::new(program).output().expect("`cargo test -p sayiir` builds the examples, `--test examples` alone does not");
     assert!(output.status.success(), "{name}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }

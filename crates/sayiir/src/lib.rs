@@ -30,6 +30,8 @@
 //! | running whatever is in a store | [`LocalWorker`] |
 //! | starting instances, waiting, cancelling, sending events, reading results | [`WorkflowClient`] |
 //! | where it is stored | `SqliteBackend` (feature `sqlite`, on by default), [`InMemoryBackend`](prelude::InMemoryBackend) |
+//! | how values become bytes | [`JsonCodec`](prelude::JsonCodec), `RkyvCodec` (feature `rkyv`), or [one of your own](core::codec) |
+//! | changing a workflow while instances of it run | [`WorkflowDefinition::diff`](core::workflow::WorkflowDefinition::diff), [`can_go_on_at`](core::workflow::DefinitionDiff::can_go_on_at) |
 //! | what to do with an id that is known | [`ConflictPolicy`] |
 //!
 //! The guide (`docs/guide` in the repository) has a page for each thing you may want to do.

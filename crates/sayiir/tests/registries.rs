@@ -139,9 +139,9 @@ async fn what_does_not_fit_is_said() {
 
     // So it is refused for the instance, too, by the words that the store has kept.
     let error = runner.resume(&other_version, "i").await.unwrap_err();
-    let RuntimeError::Workflow(WorkflowError::DefinitionMismatch { changes: Some(changes), .. }) = &error else { panic!("{error}") };
-    assert_eq!(changes.to_string(), changed);
-    assert!(changes.can_go_on_at("approval").is_yes(), "the version of a step that is long done does not matter there");
+    let RuntimeError::Workflow(WorkflowError::DefinitionMismatch { changes: Some(diff), .. }) = &error else { panic!("{error}") };
+    assert_eq!(diff.to_string(), changed);
+    assert!(diff.can_go_on_at("approval").is_yes(), "the version of a step that is long done does not matter there");
     let text = error.to_string();
     assert!(text.contains("mismatch") && text.contains(changed), "{text}");
     assert!(text.contains(&expected.to_hex()) && text.contains(&found.to_hex()), "{text}");

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod kinds;
+mod macros;
 mod mismatch;
 mod postcard;
 mod signals;

@@ -23,10 +23,10 @@ where
 
 /// The codecs that a refusal names.
 fn named(error: &RuntimeError) -> (&str, &str) {
-    match error {
-        RuntimeError::Codec(CodecError::Mismatch { stored, used, .. }) => (stored, used),
-        other => panic!("not a mismatch of codecs: {other}"),
-    }
+    let RuntimeError::Codec(CodecError::Mismatch { stored, used, source: _ }) = error else {
+        panic!("not a mismatch of codecs: {error}");
+    };
+    (stored, used)
 }
 
 #[tokio::test]

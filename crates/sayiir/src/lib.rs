@@ -213,6 +213,8 @@ mod guide {
     struct LongTasks;
     #[doc = include_str!("../../../docs/guide/loops.md")]
     struct Loops;
+    // It shows the feature, too; CI has it on.
+    #[cfg(feature = "otel")]
     #[doc = include_str!("../../../docs/guide/observability.md")]
     struct Observability;
     #[doc = include_str!("../../../docs/guide/retries-and-timeouts.md")]

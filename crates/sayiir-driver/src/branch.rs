@@ -35,6 +35,9 @@ impl Session {
         };
         let _driven = figures::Driven::begin();
         let span = span::of_instance(workflow.plan(), &branch, &self.worker_id);
+        if let Some(traceparent) = &branch.trace {
+            self.host.continue_trace(&span, traceparent);
+        }
         self.drive_on(ticket, workflows, &workflow, &mut hold, branch).instrument(span).await;
     }
 

@@ -13,6 +13,12 @@ pub trait Host: MaybeSend + MaybeSync + 'static {
     /// Runs a future beside the caller.
     fn spawn(&self, future: BoxFuture<'static, ()>) -> Box<dyn AbortTask>;
 
+    /// Makes `span` continue the trace that an instance was started in, a W3C `traceparent`. Called before the span is entered.
+    /// A host that exports no traces does nothing.
+    fn continue_trace(&self, span: &tracing::Span, traceparent: &str) {
+        let _ = (span, traceparent);
+    }
+
     /// The process this is.
     fn process(&self) -> Process;
 

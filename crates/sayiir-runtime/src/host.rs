@@ -43,6 +43,11 @@ impl Host for TokioHost {
         Box::new(Spawned(self.handle.spawn(future).abort_handle()))
     }
 
+    #[cfg(feature = "otel")]
+    fn continue_trace(&self, span: &tracing::Span, traceparent: &str) {
+        crate::trace_context::continue_trace(span, traceparent);
+    }
+
     fn process(&self) -> Process {
         let pid = std::process::id();
         Process { host: host_identity().to_owned(), pid, started: own_start(), worker_id: self.worker_id.clone() }

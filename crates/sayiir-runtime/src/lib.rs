@@ -16,6 +16,8 @@ pub mod prelude;
 mod progress;
 mod start;
 pub mod testing;
+#[cfg(feature = "otel")]
+pub mod trace_context;
 
 pub use checkpointing::CheckpointingRunner;
 pub use client::{Outcome, TaskRef, WorkflowClient};

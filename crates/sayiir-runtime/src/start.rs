@@ -46,7 +46,7 @@ pub(crate) async fn start_run(
         placement: plan.task_at(first.node).map(|task| task.metadata.placement()).unwrap_or_default(),
         nonce: nonce(),
         lease,
-        trace: None,
+        trace: trace_context(),
     };
     let (mut wait, mut waited) = (Duration::from_millis(5), Duration::ZERO);
     let outcome = loop {
@@ -71,6 +71,17 @@ pub(crate) async fn start_run(
 fn definition(store: &dyn Store, plan: &Plan) -> Definition {
     let document = Some(plan.document()).filter(|document| document.len() <= store.limits().payload_bytes);
     Definition { hash: *plan.hash(), name: Arc::clone(plan.name()), version: Arc::clone(plan.version()), document: document.cloned() }
+}
+
+/// The trace that the caller is in.
+#[cfg(feature = "otel")]
+fn trace_context() -> Option<Arc<str>> {
+    crate::trace_context::current()
+}
+
+#[cfg(not(feature = "otel"))]
+const fn trace_context() -> Option<Arc<str>> {
+    None
 }
 
 /// A number that no other start has: from the hasher's random keys.

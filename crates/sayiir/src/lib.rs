@@ -34,6 +34,8 @@
 //! | changing a workflow while instances of it run | [`WorkflowDefinition::diff`](core::workflow::WorkflowDefinition::diff), [`can_go_on_at`](core::workflow::DefinitionDiff::can_go_on_at) |
 //! | what to do with an id that is known | [`ConflictPolicy`] |
 //!
+//! The guide (`docs/guide` in the repository) has a page for each thing you may want to do.
+//!
 //! # What is promised
 //!
 //! What is promised about a task is *at least once*: a task that was running at a crash runs again, one
@@ -188,4 +190,41 @@ pub mod prelude {
     pub use sayiir_runtime::prelude::*;
     #[cfg(feature = "sqlite")]
     pub use sayiir_sqlite::{SqliteBackend, SqliteOptions};
+}
+
+/// The pages of the guide, whose programs are tests.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../../../docs/guide/cancel-and-pause.md")]
+    struct CancelAndPause;
+    #[doc = include_str!("../../../docs/guide/child-flows.md")]
+    struct ChildFlows;
+    #[doc = include_str!("../../../docs/guide/codecs.md")]
+    struct Codecs;
+    #[doc = include_str!("../../../docs/guide/composing.md")]
+    struct Composing;
+    #[doc = include_str!("../../../docs/guide/delays.md")]
+    struct Delays;
+    #[doc = include_str!("../../../docs/guide/forks.md")]
+    struct Forks;
+    #[doc = include_str!("../../../docs/guide/getting-started.md")]
+    struct GettingStarted;
+    #[doc = include_str!("../../../docs/guide/long-tasks.md")]
+    struct LongTasks;
+    #[doc = include_str!("../../../docs/guide/loops.md")]
+    struct Loops;
+    #[doc = include_str!("../../../docs/guide/observability.md")]
+    struct Observability;
+    #[doc = include_str!("../../../docs/guide/retries-and-timeouts.md")]
+    struct RetriesAndTimeouts;
+    #[doc = include_str!("../../../docs/guide/routes.md")]
+    struct Routes;
+    #[doc = include_str!("../../../docs/guide/running.md")]
+    struct Running;
+    #[doc = include_str!("../../../docs/guide/signals.md")]
+    struct Signals;
+    #[doc = include_str!("../../../docs/guide/testing.md")]
+    struct Testing;
+    #[doc = include_str!("../../../docs/guide/versions-and-deploys.md")]
+    struct VersionsAndDeploys;
 }

@@ -100,7 +100,7 @@ async fn joins_and_key_tasks_can_be_stubbed() {
         name: "stubbed",
         steps: [
             ask || book,
-            joined(outputs: BranchOutputs<_>) { Ok(outputs.get_by_id::<u32>("ask")?) },
+            joined(outputs: BranchOutputs<_>) { outputs.get_by_id::<u32>("ask") },
             route key { "long" => [book], "short" => [book] },
             told(arm: BranchEnvelope<String>) { arm.branch },
         ]
@@ -193,8 +193,8 @@ async fn a_failed_assertion_shows_what_happened() {
     let mut test = TestRun::of(&vacation()).fail("ask", 9, "no answer").start(5).await.unwrap();
     test.advance(DAY).await;
     let timeline = test.timeline().await;
-    let text = timeline.to_string();
-    assert!(["attempt_failed", "no answer", "attempt 4", "failed", "+0ns"].iter().all(|word| text.contains(word)), "{text}");
+    let shown = timeline.to_string();
+    assert!(["attempt_failed", "no answer", "attempt 4", "failed", "+0ns"].iter().all(|word| shown.contains(word)), "{shown}");
     let told = std::panic::catch_unwind(|| timeline.ran(&["ask"])).unwrap_err();
     assert!(told.downcast_ref::<String>().unwrap().contains("no answer"));
     assert_eq!(timeline.attempts("ask"), 4);

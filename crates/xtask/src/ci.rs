@@ -24,7 +24,7 @@ const STEPS: &[Step] = &[
 ];
 
 /// The optional parts of the facade, so that their tests run too.
-const FEATURES: &str = "sayiir/metrics";
+const FEATURES: &str = "sayiir/metrics,sayiir/otel,sayiir/rkyv,sayiir-core/rkyv";
 
 /// Runs every step, and stops at the first that fails.
 pub(crate) fn run() -> anyhow::Result<()> {

@@ -20,7 +20,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
     println!("the arrows between crates are as drawn");
 
     wasm::ensure_target()?;
-    wasm::build(arrows::PORTABLE)?;
+    wasm::build(arrows::PORTABLE, &[])?;
+    wasm::build(&["sayiir-core"], &["sayiir-core/rkyv"])?;
     println!("{} build for {}", arrows::PORTABLE.join(", "), wasm::TARGET);
     Ok(())
 }

@@ -48,10 +48,13 @@ pub(crate) fn ensure_target() -> anyhow::Result<()> {
         .with_context(|| format!("the target {TARGET} is not installed, and rustup could not add it"))
 }
 
-/// Builds the libraries of `packages`.
-pub(crate) fn build(packages: &[&str]) -> anyhow::Result<()> {
+/// Builds the libraries of `packages` with these features (`package/feature`).
+pub(crate) fn build(packages: &[&str], features: &[&str]) -> anyhow::Result<()> {
     let mut command = shell::cargo();
     command.args(["build", "--lib", "--target", TARGET]);
+    if !features.is_empty() {
+        command.args(["--features", &features.join(",")]);
+    }
     for package in packages {
         command.args(["--package", package]);
     }

@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use async_lock::{Mutex, MutexGuard};
+use async_lock::Mutex;
 use bytes::Bytes;
 use sayiir_core::branch::BranchView;
 use sayiir_core::context::{AttemptError, AttemptServices};
 use sayiir_core::future::BoxFuture;
 use sayiir_core::plan::sub_step_path;
+use sayiir_core::time::Timestamp;
 use sayiir_core::transition::Transition;
 use sayiir_core::workflow::RunnableWorkflow;
 use sayiir_engine::{Decision, Definition, Input, decide};
@@ -33,17 +34,40 @@ pub(crate) struct RunningAttempt {
 }
 
 struct State {
-    /// `None` once the attempt has ended.
+    /// `None` once the attempt has ended, or its branch is lost.
     branch: Option<Box<BranchView>>,
+    /// A sub-step that was handed to the store, and whose outcome is not known yet.
+    unsure: Option<Box<Transition>>,
     /// What is stored, by path; read when it is first asked for.
     stored: Option<BTreeMap<Arc<str>, Bytes>>,
     /// The names that this attempt asked for.
     asked: BTreeSet<Arc<str>>,
 }
 
+/// What became of a sub-step.
+enum Sure {
+    /// It is stored (or there was none).
+    Stored,
+    /// Not yet: the branch moved under its owner, who holds it still.
+    Moved,
+    /// The branch is not this session's any more.
+    Lost,
+}
+
+impl State {
+    /// The branch as an accepted sub-step leaves it.
+    fn moved(&mut self, at: Option<Timestamp>) {
+        if let Some(branch) = &mut self.branch {
+            branch.revision += 1;
+            (branch.crashes, branch.due_at) = (0, None);
+            branch.now = at.unwrap_or(branch.now);
+        }
+    }
+}
+
 impl RunningAttempt {
     pub(crate) fn new(session: &Arc<Session>, workflow: &Arc<dyn RunnableWorkflow>, branch: Box<BranchView>, node: Arc<str>) -> Arc<Self> {
-        let state = State { branch: Some(branch), stored: None, asked: BTreeSet::new() };
+        let state = State { branch: Some(branch), unsure: None, stored: None, asked: BTreeSet::new() };
         let (session, workflow) = (Arc::downgrade(session), Arc::clone(workflow));
         Arc::new(Self { session, workflow, node, state: Mutex::new(state), over: AtomicBool::new(false) })
     }
@@ -53,10 +77,14 @@ impl RunningAttempt {
         AttemptGuard(Arc::clone(self))
     }
 
-    /// The branch as the attempt leaves it. What is being stored is waited for.
-    pub(crate) async fn end(&self) -> Option<Box<BranchView>> {
+    /// The branch as the attempt leaves it; `None` if it is not the session's any more. What is being stored is waited for.
+    pub(crate) async fn end(&self) -> Result<Option<Box<BranchView>>, StoreError> {
         self.over.store(true, Ordering::Release);
-        self.state.lock().await.branch.take()
+        let mut state = self.state.lock().await;
+        if let Some(session) = self.session.upgrade() {
+            self.make_sure(&session, &mut state).await?;
+        }
+        Ok(state.branch.take())
     }
 
     fn over(&self) -> AttemptError {
@@ -91,20 +119,42 @@ impl RunningAttempt {
 
     async fn store(&self, name: Arc<str>, output: Bytes) -> Result<(), AttemptError> {
         let session = self.session()?;
+        let what = || format!("the sub-step {name:?}");
         let mut state = self.state.lock().await;
+        self.make_sure(&session, &mut state).await.map_err(|error| self.not_stored(what(), error))?;
         loop {
-            let Some(transition) = self.transition(&state, &name, &output) else { return Err(self.over()) };
-            let outcome = session.commit(&transition).await;
-            match outcome.map_err(|error| self.not_stored(format!("the sub-step {name:?}"), error))? {
-                CommitOutcome::Accepted { at, readied_parent: _ } => {
-                    if let Some(branch) = &mut state.branch {
-                        branch.now = at;
-                    }
-                    return Self::moved(&mut state);
-                }
-                CommitOutcome::AlreadyAccepted => return Self::moved(&mut state),
-                CommitOutcome::Refused(Refusal::Moved) => self.reload(&session, &mut state).await?,
-                CommitOutcome::Refused(Refusal::LeaseLost | Refusal::Ended | Refusal::Replaced) => return Err(self.over()),
+            state.unsure = self.transition(&state, &name, &output);
+            if state.unsure.is_none() {
+                return Err(self.over());
+            }
+            match self.make_sure(&session, &mut state).await.map_err(|error| self.not_stored(what(), error))? {
+                Sure::Stored => return Ok(()),
+                Sure::Moved => {}
+                Sure::Lost => return Err(self.over()),
+            }
+        }
+    }
+
+    /// Asks what became of the transition that is on its way, if there is one. A task that was dropped, or that dropped its
+    /// sub-step, left it so: it may be stored at any time, and whoever commits next must know.
+    async fn make_sure(&self, session: &Arc<Session>, state: &mut State) -> Result<Sure, StoreError> {
+        let Some(transition) = &state.unsure else { return Ok(Sure::Stored) };
+        let outcome = session.commit(transition).await;
+        // An error of the store's door, or of one that was asked for long enough: not stored, or never to be known.
+        state.unsure = None;
+        match outcome? {
+            CommitOutcome::Accepted { at, readied_parent: _ } => {
+                state.moved(Some(at));
+                Ok(Sure::Stored)
+            }
+            CommitOutcome::AlreadyAccepted => {
+                state.moved(None);
+                Ok(Sure::Stored)
+            }
+            CommitOutcome::Refused(Refusal::Moved) => Self::reload(session, state).await,
+            CommitOutcome::Refused(Refusal::LeaseLost | Refusal::Ended | Refusal::Replaced) => {
+                state.branch = None;
+                Ok(Sure::Lost)
             }
         }
     }
@@ -118,26 +168,20 @@ impl RunningAttempt {
         }
     }
 
-    /// The branch as an accepted sub-step leaves it.
-    #[allow(clippy::unnecessary_wraps, reason = "reads as the end of a store")]
-    fn moved(state: &mut MutexGuard<'_, State>) -> Result<(), AttemptError> {
-        if let Some(branch) = &mut state.branch {
-            branch.revision += 1;
-            (branch.crashes, branch.due_at) = (0, None);
-        }
-        Ok(())
-    }
-
     /// A pause, an unpause or a request moved the branch: the task runs on while it stands where it stood.
-    async fn reload(&self, session: &Arc<Session>, state: &mut MutexGuard<'_, State>) -> Result<(), AttemptError> {
-        let Some(branch) = &mut state.branch else { return Err(self.over()) };
-        let loaded = session.load(branch.run, vec![branch.branch.clone()]).await;
-        let fresh = loaded.map_err(|error| self.not_stored("a sub-step".to_owned(), error))?.pop();
+    async fn reload(session: &Arc<Session>, state: &mut State) -> Result<Sure, StoreError> {
+        let Some(branch) = &mut state.branch else { return Ok(Sure::Lost) };
+        let fresh = session.load(branch.run, vec![branch.branch.clone()]).await?.pop();
         match fresh.filter(|fresh| is_same_attempt(fresh, branch)) {
-            Some(fresh) => **branch = fresh,
-            None => return Err(self.over()),
+            Some(fresh) => {
+                **branch = fresh;
+                Ok(Sure::Moved)
+            }
+            None => {
+                state.branch = None;
+                Ok(Sure::Lost)
+            }
         }
-        Ok(())
     }
 
     async fn keep_progress(&self, progress: Bytes) -> Result<(), AttemptError> {

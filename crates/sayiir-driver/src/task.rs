@@ -52,6 +52,7 @@ impl Session {
         };
         let input = self.task_input(&**workflow, &branch, &run).await.map_err(|cause| Fault::at(&branch, cause))?;
         let context = Self::context(&**workflow, &branch, &run);
+        let (instance_id, id) = (Arc::clone(&branch.instance_id), branch.branch.clone());
         let attempt = RunningAttempt::new(self, workflow, branch, Arc::clone(&run.path));
         let guard = attempt.guard();
         let context = Arc::new(context.with_services(Arc::<RunningAttempt>::clone(&attempt)));
@@ -60,7 +61,8 @@ impl Session {
         let span = span::of_task(workflow.plan(), &run);
         let limited = self.within(run.timeout, &run.path, running).instrument(span.clone());
         let Some(ended) = hold.unless_aborted(self.beside(run.alone, limited)).await else { return Ok(TaskEnd::Aborted) };
-        let Some(branch) = attempt.end().await else { return Ok(TaskEnd::Aborted) };
+        let ended_at = attempt.end().await.map_err(|cause| Fault { instance_id, branch: id, node: Arc::clone(&run.path), cause })?;
+        let Some(branch) = ended_at else { return Ok(TaskEnd::Aborted) };
         drop(guard);
         let input = match ended {
             Ok(output) => self.fitting(&branch, &run, output),

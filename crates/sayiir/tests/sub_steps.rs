@@ -151,6 +151,47 @@ async fn a_part_whose_reply_was_lost_is_stored_once() {
     assert_eq!(inner_parts(&inner).await.len(), 3);
 }
 
+/// The store has the part, but its reply does not come: the task gives the part up meanwhile, and returns. Its result must not be
+/// taken for the part's.
+#[tokio::test]
+async fn a_part_that_is_given_up_while_it_is_stored_confuses_nobody() {
+    let (inner, applied) = (Arc::new(InMemoryBackend::new()), Arc::new(Semaphore::new(0)));
+    let (told, held) = (Arc::clone(&applied), Arc::new(AtomicBool::new(false)));
+    let store = HookedStore::new((*inner).clone(), move |call| {
+        let part =
+            |t: &sayiir::core::transition::Transition| t.entry.as_ref().is_some_and(|entry| entry.kind == EntryKind::SubStepCompleted);
+        let holds = matches!(&call, Call::AfterCommit(all) if all.iter().any(part)) && !held.swap(true, Ordering::SeqCst);
+        let told = Arc::clone(&told);
+        Box::pin(async move {
+            if holds {
+                told.add_permits(1);
+                std::future::pending::<()>().await;
+            }
+            true
+        })
+    });
+    let runs = Arc::new(AtomicU32::new(0));
+    let (counted, given_up) = (Arc::clone(&runs), Arc::clone(&applied));
+    let work = move |x: u32| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        let given_up = Arc::clone(&given_up);
+        async move {
+            tokio::select! {
+                part = checkpoint("part", async move { Ok(x) }) => drop(part?),
+                permit = given_up.acquire() => permit?.forget(),
+            }
+            Ok(x + 1)
+        }
+    };
+    let flow = flow("given up").then("work", work).then("after", |x: u32| async move { Ok(x + 1) }).build().unwrap();
+    let run = CheckpointingRunner::from_shared(store);
+    let status = tokio::time::timeout(Duration::from_secs(10), run.run(&flow, "i", 1)).await.unwrap();
+    assert_eq!(status.unwrap(), WorkflowStatus::Completed);
+    assert_eq!(runs.load(Ordering::SeqCst), 1, "it returned once, and once is enough");
+    let nodes: Vec<_> = journal(&inner, "i").await.into_iter().map(|(_, node)| node).collect();
+    assert_eq!(nodes, ["work", "work/part", "work", "after"]);
+}
+
 #[tokio::test]
 async fn a_pause_during_a_task_lets_its_parts_be_stored() {
     let store = Arc::new(InMemoryBackend::new());

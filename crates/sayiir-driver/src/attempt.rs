@@ -172,16 +172,12 @@ impl RunningAttempt {
     async fn reload(session: &Arc<Session>, state: &mut State) -> Result<Sure, StoreError> {
         let Some(branch) = &mut state.branch else { return Ok(Sure::Lost) };
         let fresh = session.load(branch.run, vec![branch.branch.clone()]).await?.pop();
-        match fresh.filter(|fresh| is_same_attempt(fresh, branch)) {
-            Some(fresh) => {
-                **branch = fresh;
-                Ok(Sure::Moved)
-            }
-            None => {
-                state.branch = None;
-                Ok(Sure::Lost)
-            }
+        if let Some(fresh) = fresh.filter(|fresh| is_same_attempt(fresh, branch)) {
+            **branch = fresh;
+            return Ok(Sure::Moved);
         }
+        state.branch = None;
+        Ok(Sure::Lost)
     }
 
     async fn keep_progress(&self, progress: Bytes) -> Result<(), AttemptError> {

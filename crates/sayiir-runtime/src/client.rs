@@ -22,6 +22,7 @@ use sayiir_persistence::{
 
 use crate::checkpointing::runnable;
 use crate::error::RuntimeError;
+use crate::failure::InstanceFailure;
 use crate::mismatch::{check_codec, mismatch};
 use crate::progress::TaskProgress;
 use crate::start::{Started, start_run};
@@ -334,6 +335,23 @@ impl<B: Store> WorkflowClient<B> {
         let mut rows = self.history(instance_id).await?;
         rows.retain(|row| row.kind.is_result());
         Ok(rows)
+    }
+
+    /// Why an instance failed: node, task, attempt, and the error with its causes; `None` if it has not failed.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if the id is unknown.
+    pub async fn failure(&self, instance_id: &str) -> Result<Option<InstanceFailure>, RuntimeError> {
+        match self.status(instance_id).await? {
+            WorkflowStatus::Failed(_) => Ok(InstanceFailure::of(self.history(instance_id).await?)),
+            WorkflowStatus::InProgress
+            | WorkflowStatus::Completed
+            | WorkflowStatus::Cancelled { .. }
+            | WorkflowStatus::Paused { .. }
+            | WorkflowStatus::Waiting { .. }
+            | WorkflowStatus::AwaitingSignal { .. } => Ok(None),
+        }
     }
 
     /// What the tasks that run now reported about how far they are, by node: see `TaskExecutionContext::report_progress`.

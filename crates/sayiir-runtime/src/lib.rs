@@ -7,6 +7,7 @@
 mod checkpointing;
 mod client;
 mod error;
+mod failure;
 mod host;
 mod in_process;
 mod local_worker;
@@ -22,6 +23,7 @@ pub mod trace_context;
 pub use checkpointing::CheckpointingRunner;
 pub use client::{Outcome, TaskRef, WorkflowClient};
 pub use error::RuntimeError;
+pub use failure::InstanceFailure;
 pub use in_process::{InProcessRunner, WorkflowRunExt, WorkflowRunner};
 pub use local_worker::{LocalWorker, LocalWorkerBuilder, WorkerHandle};
 pub use progress::TaskProgress;

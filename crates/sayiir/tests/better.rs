@@ -47,9 +47,7 @@ async fn sqlite() -> (tempfile::TempDir, SqliteBackend) {
     (dir, store)
 }
 
-fn wait() -> Option<Duration> {
-    Some(Duration::from_secs(30))
-}
+const WAIT: Option<Duration> = Some(Duration::from_secs(30));
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn prepare_run_is_atomic() {
@@ -68,8 +66,8 @@ async fn prepare_run_is_atomic() {
                 for start in starts {
                     match (start.await.unwrap(), policy) {
                         (Ok(PrepareRunOutcome::Fresh(_)), _) => fresh += 1,
-                        (Ok(PrepareRunOutcome::ExistingStatus(..)), ConflictPolicy::UseExisting) => {}
-                        (Err(RunConflict::AlreadyExists(_)), ConflictPolicy::Fail) => {}
+                        (Ok(PrepareRunOutcome::ExistingStatus(..)), ConflictPolicy::UseExisting)
+                        | (Err(RunConflict::AlreadyExists(_)), ConflictPolicy::Fail) => {}
                         (other, _) => panic!("{policy:?}: {other:?}"),
                     }
                 }
@@ -130,7 +128,7 @@ async fn the_task_context_is_set_by_every_runner() {
     let worker = LocalWorker::builder(store.clone()).spawn(WorkflowSet::new().with(Arc::new(flow.clone()))).await.unwrap();
     let client = WorkflowClient::new(store);
     client.submit(&flow, "c", 1).await.unwrap();
-    assert_eq!(client.wait_for(&flow, "c", wait()).await.unwrap(), said("c"));
+    assert_eq!(client.wait_for(&flow, "c", WAIT).await.unwrap(), said("c"));
     worker.shutdown();
     worker.join().await.unwrap();
 }
@@ -157,11 +155,11 @@ fn with_metadata_applies_to_the_step_just_added_whatever_its_kind() {
         .with_metadata(named("a signal"))
         .build()
         .unwrap();
-    let names: Vec<_> = flow.iter_nodes().filter_map(|node| Some((node.id.clone(), node.display_name.clone()?))).collect();
+    let shown: Vec<_> = flow.iter_nodes().filter_map(|node| Some((node.id.clone(), node.display_name.clone()?))).collect();
     let expected =
         [("task", "a task"), ("delay", "a delay"), ("join", "a join"), ("loop", "a loop"), ("child", "a child"), ("signal", "a signal")];
     for (id, name) in expected {
-        assert!(names.contains(&(id.to_owned(), name.to_owned())), "{id}: {names:?}");
+        assert!(shown.contains(&(id.to_owned(), name.to_owned())), "{id}: {shown:?}");
     }
 }
 
@@ -252,8 +250,8 @@ async fn runners_and_workers_take_both_kinds_of_workflow() {
     let client = WorkflowClient::new(store);
     client.submit(&plain, "plain", 1).await.unwrap();
     client.submit(&stored, "stored", 1).await.unwrap();
-    assert_eq!(client.wait_for(&plain, "plain", wait()).await.unwrap(), 2);
-    assert_eq!(client.wait_for(&stored, "stored", wait()).await.unwrap(), 2);
+    assert_eq!(client.wait_for(&plain, "plain", WAIT).await.unwrap(), 2);
+    assert_eq!(client.wait_for(&stored, "stored", WAIT).await.unwrap(), 2);
     worker.shutdown();
     worker.join().await.unwrap();
 }
@@ -285,9 +283,9 @@ async fn one_worker_serves_workflows_of_different_input_types() {
     client.submit(&numbers, "n", 4).await.unwrap();
     client.submit(&texts, "t", "a".to_owned()).await.unwrap();
     client.submit(&binary, "b", vec![0xff, 0]).await.unwrap();
-    assert_eq!(client.wait_for(&numbers, "n", wait()).await.unwrap(), 8);
-    assert_eq!(client.wait_for(&texts, "t", wait()).await.unwrap(), "A");
-    assert_eq!(client.wait_for(&binary, "b", wait()).await.unwrap(), 2);
+    assert_eq!(client.wait_for(&numbers, "n", WAIT).await.unwrap(), 8);
+    assert_eq!(client.wait_for(&texts, "t", WAIT).await.unwrap(), "A");
+    assert_eq!(client.wait_for(&binary, "b", WAIT).await.unwrap(), 2);
     worker.shutdown();
     worker.join().await.unwrap();
 }

@@ -1,0 +1,37 @@
+//! Why an instance failed, in parts.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use sayiir_core::journal::{EntryKind, JournalRow};
+
+/// Why an instance failed: where, at which attempt, and the error with all its causes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceFailure {
+    /// The node's path, with iterations: `fan/email/render`.
+    pub node: Arc<str>,
+    /// The id of the task that stands there; the node's own id, where no task failed (a loop over its bound).
+    pub task: String,
+    /// The attempt, counted from 1.
+    pub attempt: u32,
+    /// The text of the failure, as in [`WorkflowStatus::Failed`](sayiir_core::workflow::WorkflowStatus): node, attempt, the error and its causes.
+    pub error: String,
+    /// When, by the store's clock.
+    pub at: DateTime<Utc>,
+}
+
+impl InstanceFailure {
+    /// The last failure of a journal.
+    pub(crate) fn of(journal: Vec<JournalRow>) -> Option<Self> {
+        let row = journal.into_iter().rfind(|row| row.kind == EntryKind::Failed)?;
+        let JournalRow { node, attempt, error, at, .. } = row;
+        let task = task_id(&node).to_owned();
+        Some(Self { node, task, attempt, error: error.unwrap_or_default(), at: at.into() })
+    }
+}
+
+/// The task's id is the last part of the path, without the number of its repetition and the iteration.
+fn task_id(node: &str) -> &str {
+    let last = node.rsplit('/').next().unwrap_or(node);
+    last.split(['#', '[']).next().unwrap_or(last)
+}

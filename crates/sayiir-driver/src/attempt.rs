@@ -34,7 +34,8 @@ pub(crate) struct RunningAttempt {
 }
 
 struct State {
-    /// `None` once the attempt has ended, or its branch is lost.
+    /// `None` once the attempt has ended, or its branch is lost: what the task makes of that is then no failure of its own, for
+    /// this very session may have taken the branch again meanwhile.
     branch: Option<Box<BranchView>>,
     /// A sub-step that was handed to the store, and whose outcome is not known yet.
     unsure: Option<Box<Transition>>,
@@ -187,7 +188,10 @@ impl RunningAttempt {
         let write = || session.store.report_progress(session.lease, run, id.clone(), progress.clone());
         match ask(&*session.host, session.options.patience, write).await {
             Ok(true) => Ok(()),
-            Ok(false) => Err(self.over()),
+            Ok(false) => {
+                self.state.lock().await.branch = None;
+                Err(self.over())
+            }
             Err(error) => Err(self.not_stored("its progress".to_owned(), error)),
         }
     }

@@ -8,6 +8,14 @@ use serde::{Deserialize, Serialize};
 /// What each branch of a fork handed on, by branch name, in the fork's order.
 ///
 /// A registered join task may take it as its input.
+///
+/// ```
+/// use sayiir_core::branch_results::NamedBranchResults;
+///
+/// let results = NamedBranchResults::new(vec![("price".to_owned(), "15".into())]);
+/// assert_eq!(results.len(), 1);
+/// assert_eq!(results.into_map()["price"], "15");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "rkyv", derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize))]
 #[serde(transparent)]

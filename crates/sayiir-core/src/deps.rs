@@ -105,6 +105,13 @@ impl DepsBuilder {
 }
 
 /// A value that is asked for by type, but was not given.
+///
+/// ```
+/// use sayiir_core::deps::{Deps, MissingDep};
+///
+/// let missing = Deps::new().try_get::<u16>().copied().unwrap_err();
+/// assert_eq!(missing, MissingDep { type_name: "u16" });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the deps hold no {type_name}; insert one")]
 pub struct MissingDep {

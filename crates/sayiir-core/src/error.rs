@@ -113,6 +113,16 @@ impl Error for DoNotRetry {
 
 /// An error of a task that is to be retried after this long, instead of the policy's next delay.
 /// It counts as an attempt.
+///
+/// ```
+/// use std::time::Duration;
+/// use sayiir_core::error::{BoxError, RetryAfter};
+///
+/// fn answer(status: u16) -> Result<(), BoxError> {
+///     if status == 429 { Err(RetryAfter::new(Duration::from_secs(60), "too many requests").into()) } else { Ok(()) }
+/// }
+/// assert!(answer(429).is_err());
+/// ```
 #[derive(Debug)]
 pub struct RetryAfter {
     delay: Duration,
@@ -338,6 +348,20 @@ pub enum BuildError {
 }
 
 /// All reasons why a workflow cannot be built.
+///
+/// ```
+/// use std::sync::Arc;
+/// use sayiir_core::prelude::*;
+///
+/// let context = WorkflowContext::new("wrong", Arc::new(JsonCodec), Arc::new(()));
+/// let errors = WorkflowBuilder::new(context)
+///     .loop_task("never", |x: u32| async move { Ok(LoopResult::Done(x)) }, 0)
+///     .branches(|_none| {})
+///     .join("join", |outputs| async move { Ok(outputs.len()) })
+///     .build()
+///     .unwrap_err();
+/// assert_eq!(errors.len(), 2, "all of them: {errors}");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BuildErrors(Vec<BuildError>);
 

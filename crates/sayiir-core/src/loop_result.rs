@@ -6,6 +6,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 ///
 /// Serde writes it for people as `{"_loop": "again", "value": ..}`, and in compact formats, which need not say
 /// the names of what they hold, as an ordinary enum.
+///
+/// ```
+/// use sayiir_core::LoopResult;
+///
+/// let next = |x: u32| if x > 1 { LoopResult::Again(x / 2) } else { LoopResult::Done(x) };
+/// assert!(next(8).is_again() && next(1).is_done());
+/// assert_eq!(next(8).into_inner(), 4);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "rkyv", derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize))]
 pub enum LoopResult<T> {
@@ -77,6 +85,16 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for LoopResult<T> {
 }
 
 /// What happens when a loop's last allowed iteration asks for another.
+///
+/// ```
+/// use std::sync::Arc;
+/// use sayiir_core::prelude::*;
+///
+/// let context = WorkflowContext::new("poll", Arc::new(JsonCodec), Arc::new(()));
+/// let body = |x: u32| async move { Ok(LoopResult::Again(x + 1)) };
+/// WorkflowBuilder::new(context).loop_task_with_policy("poll", body, 3, MaxIterationsPolicy::ExitWithLast).build()?;
+/// # Ok::<(), BuildErrors>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MaxIterationsPolicy {

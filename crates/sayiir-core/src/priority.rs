@@ -3,6 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 /// The order in which ready work is taken; waiting raises it over time.
+///
+/// ```
+/// use sayiir_core::priority::Priority;
+///
+/// assert_eq!(Priority::from_u8(1), Some(Priority::Critical));
+/// assert_eq!(Priority::default(), Priority::Normal);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {

@@ -3,6 +3,14 @@
 use chrono::{DateTime, Utc};
 
 /// The status of an instance.
+///
+/// ```
+/// use sayiir_core::workflow::WorkflowStatus;
+///
+/// let status = WorkflowStatus::Failed("charge: attempt 1 failed: no money".to_owned());
+/// assert!(status.is_terminal() && !status.is_completed());
+/// assert_eq!(status.as_str(), "failed");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkflowStatus {
     /// A branch is running, or ready to run.

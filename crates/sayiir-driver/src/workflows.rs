@@ -7,6 +7,19 @@ use sayiir_core::DefinitionHash;
 use sayiir_core::workflow::RunnableWorkflow;
 
 /// Workflows of any input types, by definition: in order of their hashes.
+///
+/// ```
+/// use std::sync::Arc;
+/// use sayiir_core::prelude::*;
+/// use sayiir_driver::WorkflowSet;
+///
+/// let context = |name| WorkflowContext::new(name, Arc::new(JsonCodec), Arc::new(()));
+/// let numbers = WorkflowBuilder::new(context("numbers")).then("double", |x: u32| async move { Ok(2 * x) }).build()?;
+/// let texts = WorkflowBuilder::new(context("texts")).then("trim", |x: String| async move { Ok(x.trim().to_owned()) }).build()?;
+/// let all = WorkflowSet::new().with(Arc::new(numbers)).with(Arc::new(texts));
+/// assert!(!all.is_empty());
+/// # Ok::<(), BuildErrors>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct WorkflowSet(Vec<(DefinitionHash, Arc<dyn RunnableWorkflow>)>);
 

@@ -46,6 +46,13 @@ impl Error for Detail {
 }
 
 /// Why an operation of the vocabulary traits was not done.
+///
+/// ```
+/// use sayiir_persistence::BackendError;
+///
+/// let error = BackendError::NotFound("\"order-17\"".into());
+/// assert!(error.to_string().contains("order-17"));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BackendError {

@@ -443,6 +443,14 @@ pub struct InstanceSummary {
 }
 
 /// Which instances to list.
+///
+/// ```
+/// use sayiir_persistence::{InstanceFilter, RunState};
+///
+/// // The first 50 failed orders.
+/// let failed = InstanceFilter { workflow: Some("order".into()), states: vec![RunState::Failed], limit: Some(50), ..Default::default() };
+/// assert_eq!(failed.after, None);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct InstanceFilter {
     /// Only of workflows with this name.

@@ -36,6 +36,24 @@ const SAFETY_POLL: Duration = Duration::from_secs(5);
 const SUBMIT_PATIENCE: Duration = Duration::from_millis(300);
 
 /// Starts instances, and asks and tells them things. It runs no task itself: a worker does.
+///
+/// ```
+/// use sayiir_runtime::prelude::*;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+/// let order = workflow! { name: "order", steps: [charge(euros: u32) { euros }] }?;
+/// let store = InMemoryBackend::new();
+/// let client = WorkflowClient::new(store.clone()).with_conflict_policy(ConflictPolicy::UseExisting);
+/// client.submit(&order, "order-17", 5).await?;
+/// client.pause("order-17", Some("the shop is closed".into()), None).await?;
+/// assert!(matches!(client.status("order-17").await?, WorkflowStatus::Paused { .. }));
+/// client.unpause("order-17").await?;
+/// CheckpointingRunner::new(store).resume(&order, "order-17").await?; // or a worker, in any process
+/// assert_eq!(client.wait_for(&order, "order-17", None).await?, 5);
+/// # Ok(())
+/// # }
+/// ```
 pub struct WorkflowClient<B> {
     backend: Arc<B>,
     policy: ConflictPolicy,
@@ -57,6 +75,12 @@ pub struct Outcome {
 }
 
 /// A task of an instance: a node path, or the id that the task has wherever it stands.
+///
+/// ```
+/// use sayiir_runtime::TaskRef;
+///
+/// assert_eq!(TaskRef::from("fan/email/render"), TaskRef::Path("fan/email/render".to_owned()));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskRef {
     /// A node path, with iterations (one of them) or without (the latest); or the id of a task.

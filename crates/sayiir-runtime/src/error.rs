@@ -8,6 +8,22 @@ use sayiir_driver::DriveError;
 use sayiir_persistence::{BackendError, Detail, RunConflict, StoreError};
 
 /// Why a workflow could not be run, or gave no output.
+///
+/// ```
+/// use sayiir_runtime::prelude::*;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+/// let order = workflow! { name: "order", steps: [charge(euros: u32) { euros }] }?;
+/// let runner = CheckpointingRunner::new(InMemoryBackend::new());
+/// runner.run(&order, "order-17", 5).await?;
+/// match runner.run(&order, "order-17", 5).await {
+///     Err(RuntimeError::InstanceAlreadyExists(id)) => assert_eq!(id, "order-17"),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuntimeError {

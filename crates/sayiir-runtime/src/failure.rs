@@ -6,6 +6,21 @@ use chrono::{DateTime, Utc};
 use sayiir_core::journal::{EntryKind, JournalRow};
 
 /// Why an instance failed: where, at which attempt, and the error with all its causes.
+///
+/// ```
+/// use sayiir_runtime::prelude::*;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+/// let order = workflow! { name: "order", steps: [charge(_x: u32) { Err::<u32, BoxError>("no money".into()) }] }?;
+/// let store = InMemoryBackend::new();
+/// assert!(order.run_durable(store.clone(), "order-17", 5).await.is_err());
+/// let failure = WorkflowClient::new(store).failure("order-17").await?.ok_or("it has failed")?;
+/// assert_eq!((&*failure.node, failure.attempt), ("charge", 1));
+/// assert_eq!(failure.error, "charge: attempt 1 failed: no money");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceFailure {
     /// The node's path, with iterations: `fan/email/render`.

@@ -21,6 +21,24 @@ const GRACE: Duration = Duration::from_secs(30);
 /// It claims what is due, keeps a branch through its steps, and sleeps until the next timer or until
 /// something is announced; with `SqliteBackend` that includes what other processes write. On its host
 /// it takes over the work of a process that died at once.
+///
+/// ```
+/// use std::sync::Arc;
+/// use sayiir_runtime::prelude::*;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+/// let order = workflow! { name: "order", steps: [charge(euros: u32) { euros }] }?;
+/// let store = InMemoryBackend::new();
+/// let worker = LocalWorker::builder(store.clone()).concurrency(8).spawn(WorkflowSet::new().with(Arc::new(order.clone()))).await?;
+/// let client = WorkflowClient::new(store);
+/// client.submit(&order, "order-17", 5).await?;
+/// assert_eq!(client.wait_for(&order, "order-17", None).await?, 5);
+/// worker.shutdown();
+/// worker.join().await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct LocalWorker;
 
 impl LocalWorker {

@@ -10,6 +10,25 @@ use sayiir_persistence::{BranchSummary, Progress};
 use serde::de::DeserializeOwned;
 
 /// The latest progress of a task.
+///
+/// ```
+/// use sayiir_runtime::prelude::*;
+/// use sayiir_runtime::testing::TestRun;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+/// let work = workflow! { name: "work", steps: [long(x: u32) {
+///     let context = task_context!().ok_or("not in a workflow")?;
+///     context.report_progress(&(1, 3)).await?;
+///     std::future::pending::<()>().await; // and on it goes
+///     Ok(x)
+/// }] }?;
+/// let test = TestRun::of(&work).start(1).await?;
+/// let progress = test.progress().await?;
+/// assert_eq!((&*progress[0].node, progress[0].decode::<(u32, u32)>()?), ("long", (1, 3)));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskProgress {
     /// The task's node path, with iterations.

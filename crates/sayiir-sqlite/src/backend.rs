@@ -21,6 +21,17 @@ use crate::watch::{Watchfulness, watch};
 use crate::writer::{AbandonOnExit, BEFORE_TIME, Writer, data_version};
 
 /// A store in an SQLite file (or, for tests, in memory). Clones share one store.
+///
+/// ```
+/// use sayiir_persistence::SnapshotStore;
+/// use sayiir_sqlite::SqliteBackend;
+///
+/// async fn open() -> Result<(), Box<dyn std::error::Error>> {
+///     let store = SqliteBackend::open("work.db").await?;
+///     assert!(store.list_snapshots().await?.is_empty());
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone)]
 pub struct SqliteBackend {
     shared: Arc<Shared>,

@@ -13,6 +13,18 @@ use crate::plan::escape;
 use crate::task::TaskMetadata;
 
 /// One attempt at a task, as the task itself sees it.
+///
+/// ```
+/// use sayiir_core::error::BoxError;
+/// use sayiir_core::context::get_task_context;
+///
+/// async fn charge(euros: u32) -> Result<u32, BoxError> {
+///     let context = get_task_context().ok_or("not in a workflow")?;
+///     let key = context.idempotency_key(); // hand it to the bank
+///     println!("attempt {} at {} under {key}", context.attempt, context.node_path);
+///     Ok(euros)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskExecutionContext {
     /// The workflow's name.

@@ -9,6 +9,19 @@ use crate::branch::Placement;
 use crate::priority::Priority;
 
 /// What is said of a task besides its code.
+///
+/// ```
+/// use std::time::Duration;
+/// use sayiir_core::task::{RetryPolicy, TaskMetadata};
+///
+/// let metadata = TaskMetadata {
+///     timeout: Some(Duration::from_secs(30)),
+///     retries: Some(RetryPolicy::with_max_retries(3)),
+///     tags: vec!["io".to_owned()],
+///     ..Default::default()
+/// };
+/// assert_eq!(metadata.priority, None);
+/// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TaskMetadata {
@@ -46,6 +59,20 @@ impl TaskMetadata {
 ///
 /// The wait before retry `n` (from 1) is `initial_delay * backoff_multiplier^(n - 1)`, at most
 /// `max_delay`, less a jitter of up to a tenth.
+///
+/// ```
+/// use std::time::Duration;
+/// use sayiir_core::task::RetryPolicy;
+///
+/// // After 100 ms, 300 ms, 900 ms, 1 s, 1 s.
+/// let policy = RetryPolicy {
+///     max_retries: 5,
+///     initial_delay: Duration::from_millis(100),
+///     backoff_multiplier: 3.0,
+///     max_delay: Some(Duration::from_secs(1)),
+/// };
+/// assert!(policy.max_retries > RetryPolicy::with_max_retries(3).max_retries);
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RetryPolicy {
     /// How many retries follow the first attempt.

@@ -82,6 +82,13 @@ impl<C> std::fmt::Debug for BranchOutputs<C> {
 }
 
 /// What a route hands on: the key that chose the arm, and what the arm gave.
+///
+/// ```
+/// use sayiir_core::task::BranchEnvelope;
+///
+/// let taken = BranchEnvelope { branch: "low".to_owned(), result: 5_u32 };
+/// assert_eq!((taken.branch.as_str(), taken.result), ("low", 5));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "rkyv", derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize))]
 pub struct BranchEnvelope<T> {

@@ -21,6 +21,18 @@ use crate::task::ErasedTask;
 /// A workflow that can run: made by a [`WorkflowBuilder`](super::WorkflowBuilder). Cheap to clone.
 ///
 /// `Out` is what it gives; [`Untyped`] where it ends with a wait for a signal.
+///
+/// ```
+/// use std::sync::Arc;
+/// use sayiir_core::prelude::*;
+///
+/// let context = WorkflowContext::new("order", Arc::new(JsonCodec), Arc::new(()));
+/// let order: Workflow<JsonCodec, u32, (), String> =
+///     WorkflowBuilder::new(context).then("charge", |euros: u32| async move { Ok(format!("{euros} charged")) }).build()?;
+/// assert_eq!(order.workflow_id(), "order");
+/// assert!(order.to_mermaid().contains("charge"));
+/// # Ok::<(), BuildErrors>(())
+/// ```
 pub struct Workflow<C, Input, M = (), Out = Untyped> {
     pub(super) program: Arc<Program<C>>,
     pub(super) context: WorkflowContext<C, M>,

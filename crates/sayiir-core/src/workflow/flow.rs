@@ -16,6 +16,14 @@ pub struct Typed<T>(PhantomData<fn() -> T>);
 ///
 /// It is a builder's state after `wait_for_signal`, where the next step's input says the type, and the
 /// output of a workflow that ends there.
+///
+/// ```
+/// use sayiir_core::codec::JsonCodec;
+/// use sayiir_core::workflow::Untyped;
+///
+/// let payload = Untyped::new("5".into());
+/// assert_eq!(payload.decode::<u32, _>(&JsonCodec).unwrap(), 5);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Untyped {
     bytes: Bytes,

@@ -65,6 +65,18 @@ impl fmt::Display for NodeKind {
 }
 
 /// One node of a workflow.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use sayiir_core::prelude::*;
+///
+/// let context = WorkflowContext::new("trial", Arc::new(JsonCodec), Arc::new(()));
+/// let trial = WorkflowBuilder::new(context).delay("wait", Duration::from_secs(60)).then("end", |x: u32| async move { Ok(x) }).build()?;
+/// let kinds: Vec<_> = trial.iter_nodes().map(|node| (node.id, node.kind)).collect();
+/// assert_eq!(kinds, [("wait".to_owned(), NodeKind::Delay), ("end".to_owned(), NodeKind::Task)]);
+/// # Ok::<(), BuildErrors>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct NodeInfo {

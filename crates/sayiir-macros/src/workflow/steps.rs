@@ -219,11 +219,19 @@ fn step(input: ParseStream<'_>) -> syn::Result<Step> {
         "signal" if input.peek2(LitStr) => signal(input),
         "flow" if input.peek2(Ident) || input.peek2(token::Paren) || input.peek2(Token![&]) => {
             input.parse::<Ident>()?;
-            Ok(Step::Flow(input.call(Expr::parse_without_eager_brace)?))
+            Ok(Step::Flow(bare(input.call(Expr::parse_without_eager_brace)?)))
         }
         "route" if input.peek2(Ident) => route(input),
         _ if input.peek2(token::Paren) => Ok(Step::Inline(input.parse()?)),
         _ => Ok(Step::Task(Path::parse_mod_style(input)?)),
+    }
+}
+
+/// The expression without parentheses around it.
+fn bare(expression: Expr) -> Expr {
+    match expression {
+        Expr::Paren(inner) => bare(*inner.expr),
+        other => other,
     }
 }
 

@@ -37,6 +37,14 @@ use crate::store::{
 use crate::wakeups::Wakeups;
 
 /// A store in this process's memory. Clones share the same data.
+///
+/// ```
+/// use sayiir_persistence::{InMemoryBackend, SnapshotStore};
+///
+/// let store = InMemoryBackend::new();
+/// let same = store.clone();
+/// assert!(same.transactional().is_some());
+/// ```
 #[derive(Clone)]
 pub struct InMemoryBackend {
     shared: Arc<Shared>,

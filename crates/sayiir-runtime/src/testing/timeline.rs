@@ -6,6 +6,20 @@ use std::time::Duration;
 use sayiir_core::journal::{EntryKind, JournalRow};
 
 /// What happened to an instance, in order.
+///
+/// ```
+/// use sayiir_runtime::prelude::*;
+/// use sayiir_runtime::testing::TestRun;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+/// let order = workflow! { name: "order", steps: [charge(euros: u32) { euros }] }?;
+/// let timeline = TestRun::of(&order).start(5).await?.timeline().await;
+/// timeline.ran(&["charge"]);
+/// assert!(timeline.to_string().contains("task_completed"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeline {
     rows: Vec<JournalRow>,

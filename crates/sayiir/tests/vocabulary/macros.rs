@@ -341,3 +341,41 @@ async fn a_macro_workflow_runs_on_a_store_like_any_other() {
     let client = WorkflowClient::from_shared(store);
     assert_eq!(client.get_task_result_of::<ChargeTask>("i").await.unwrap().as_deref(), Some(&b"\"charged 2\""[..]));
 }
+
+mod billing {
+    pub(crate) mod cards {
+        use sayiir::prelude::*;
+
+        /// A public task of another module.
+        #[task(id = "r#type-of-card")]
+        pub(crate) async fn r#type(number: u32) -> Result<u32, BoxError> {
+            Ok(number % 10)
+        }
+    }
+}
+
+#[tokio::test]
+async fn tasks_of_other_modules_and_children_of_any_expression() {
+    let child = || workflow! { name: "inner", steps: [double] }.unwrap();
+    let flow = workflow! {
+        name: format!("{}-{}", "made", "up"),
+        steps: [billing::cards::r#type, flow (child()), loop billing_countdown(x: u32) { LoopResult::Done(x) } 3],
+    }
+    .unwrap();
+    assert_eq!(flow.workflow_id(), "made-up");
+    assert_eq!(flow.run_once(47).await.unwrap(), 14);
+    assert_eq!(billing::cards::r#type(47).await.unwrap(), 7);
+    assert_eq!(billing::cards::TypeTask::task_id(), "r#type-of-card");
+}
+
+#[tokio::test]
+async fn string_keys_may_say_so() {
+    let flow = workflow! { name: "text keys", steps: [route size -> String { "small" => [double], _ => [charge_less] }] }.unwrap();
+    assert_eq!(flow.run_once(4).await.unwrap().result, 8);
+    assert_eq!(flow.run_once(40).await.unwrap().branch, "big one");
+}
+
+#[task]
+async fn charge_less(x: u32) -> u32 {
+    x / 2
+}

@@ -169,7 +169,10 @@ where
 }
 
 /// A workflow that can be another's child.
-#[diagnostic::on_unimplemented(message = "`{Self}` is no workflow", note = "`flow` takes a built `Workflow` or `SerializableWorkflow`")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no workflow",
+    note = "`flow` takes a built `Workflow` or `SerializableWorkflow`: put `?` behind its `workflow!` or `build()`"
+)]
 pub trait ChildFlow {
     type Codec;
     type Input;

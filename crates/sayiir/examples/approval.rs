@@ -30,7 +30,7 @@ async fn main() -> Result<(), BoxError> {
         name: "vacation",
         steps: [
             notify,
-            signal "decision" timeout "300ms", // a week, in a program
+            signal "decision" timeout "2s", // a week, in a program
             answer(decision: Option<Decision>) {
                 match decision {
                     Some(Decision { approved: true, by }) => format!("approved by {by}"),

@@ -20,7 +20,7 @@ async fn charge(euros: u32) -> u32 {
 }
 
 fn order() -> Workflow<JsonCodec, u32, (), u32> {
-    workflow! { name: "order", steps: [charge, delay "1ms", ship(euros: u32) { euros }] }.unwrap()
+    workflow! { name: "order", steps: [charge, signal "paid", ship(euros: u32) { euros }] }.unwrap()
 }
 
 #[tokio::test]
@@ -33,11 +33,14 @@ async fn whoever_drives_an_instance_goes_on_in_its_trace() {
     let (flow, store) = (order(), SqliteBackend::open(dir.path().join("store.db")).await.unwrap());
     let request = tracing::info_span!("request");
     let trace = request.context().span().span_context().trace_id();
-    WorkflowClient::new(store.clone()).submit(&flow, "order-17", 5).instrument(request).await.unwrap();
-    // One runner as far as the delay; then another, as after a restart. Neither is in the request's span.
+    let client = WorkflowClient::new(store.clone());
+    client.submit(&flow, "order-17", 5).instrument(request).await.unwrap();
+    // One runner as far as the wait; then another, as after a restart. Neither is in the request's span.
     let first = CheckpointingRunner::new(store.clone());
     assert!(!first.resume(&flow, "order-17").await.unwrap().is_completed());
     drop(first);
+    client.send_event("order-17", "paid", "5").await.unwrap();
+    client.send_event("order-18", "paid", "5").await.unwrap();
     assert_eq!(flow.run_durable(store.clone(), "order-17", 5).await.unwrap(), 5);
     assert_eq!(flow.run_durable(store, "order-18", 5).await.unwrap(), 5);
     drop(guard);
@@ -74,7 +77,11 @@ fn a_program_that_exports() {
     sayiir::trace_context::init_tracing().unwrap();
     assert!(sayiir::trace_context::init_tracing().is_err(), "a second one is refused");
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async { assert_eq!(order().run_durable(InMemoryBackend::new(), "order-4711", 5).await.unwrap(), 5) });
+    runtime.block_on(async {
+        let store = InMemoryBackend::new();
+        WorkflowClient::new(store.clone()).send_event("order-4711", "paid", "5").await.unwrap();
+        assert_eq!(order().run_durable(store, "order-4711", 5).await.unwrap(), 5);
+    });
     sayiir::trace_context::shutdown_tracing().unwrap();
 }
 

@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "called by generated code only")]
 
 use std::cell::Cell;
+use std::convert::Infallible;
 
 pub use bytes::Bytes;
 
@@ -10,7 +11,7 @@ use crate::deps::Deps;
 use crate::error::{BoxError, TaskError, advised};
 use crate::loop_result::LoopResult;
 use crate::task::CoreTask;
-use crate::workflow::{SerializableWorkflow, Workflow};
+use crate::workflow::{SerializableWorkflow, Typed, Untyped, Workflow, WorkflowBuilder};
 
 /// Where a workflow's tasks come from.
 #[derive(Debug, Clone, Copy)]
@@ -55,42 +56,22 @@ impl<E: Into<BoxError>> FailedPlain for &Failed<E> {
     }
 }
 
-/// What an inline step evaluated to: a result, or a plain value.
-pub struct Evaluated<T>(Cell<Option<T>>);
+/// What an inline step evaluated to: a result, or a plain value. The method of the type itself comes before the trait's.
+pub struct Evaluated<T>(pub T);
 
-impl<T> Evaluated<T> {
-    pub const fn new(value: T) -> Self {
-        Self(Cell::new(Some(value)))
-    }
-
-    fn take(&self) -> Result<T, BoxError> {
-        self.0.take().ok_or_else(|| "a step's value was taken twice".into())
+impl<T, E> Evaluated<Result<T, E>> {
+    pub fn into_result(self) -> Result<T, E> {
+        self.0
     }
 }
 
-pub trait EvaluatedResult {
-    type Output;
-    fn into_result(self) -> Result<Self::Output, BoxError>;
+pub trait EvaluatedPlain<T> {
+    fn into_result(self) -> Result<T, Infallible>;
 }
 
-impl<T, E: Into<BoxError>> EvaluatedResult for Evaluated<Result<T, E>> {
-    type Output = T;
-
-    fn into_result(self) -> Result<T, BoxError> {
-        self.take()?.map_err(Into::into)
-    }
-}
-
-pub trait EvaluatedPlain {
-    type Output;
-    fn into_result(self) -> Result<Self::Output, BoxError>;
-}
-
-impl<T> EvaluatedPlain for &Evaluated<T> {
-    type Output = T;
-
-    fn into_result(self) -> Result<T, BoxError> {
-        self.take()
+impl<T> EvaluatedPlain<T> for Evaluated<T> {
+    fn into_result(self) -> Result<T, Infallible> {
+        Ok(self.0)
     }
 }
 
@@ -212,5 +193,25 @@ impl<W: ChildFlow + Clone> ChildFlow for &W {
 
     fn into_workflow(self) -> Workflow<W::Codec, W::Input, W::Metadata, W::Output> {
         self.clone().into_workflow()
+    }
+}
+
+/// A builder behind a child workflow. The method of the type itself comes before the trait's.
+pub struct AfterChild<B>(pub B);
+
+impl<C, Input, M, R> AfterChild<WorkflowBuilder<C, Input, Typed<Untyped>, M, R>> {
+    /// The child ends with a signal: the next step says the payload's type.
+    pub fn settled(self) -> WorkflowBuilder<C, Input, Untyped, M, R> {
+        self.0.untyped()
+    }
+}
+
+pub trait Settled<B> {
+    fn settled(self) -> B;
+}
+
+impl<B> Settled<B> for AfterChild<B> {
+    fn settled(self) -> B {
+        self.0
     }
 }

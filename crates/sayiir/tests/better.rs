@@ -2,7 +2,7 @@
 //!
 //! | Mark | Test |
 //! |---|---|
-//! | `prepare_run` is atomic | `prepare_run_is_atomic` |
+//! | `prepare_run` is atomic | `prepare_run_is_atomic`, `prepare_run_takes_turns_when_it_terminates`, `prepare_run_fences_off_the_old_run` |
 //! | both codecs work with every store and every node kind | `both_codecs_work_with_every_store_and_node_kind` (at length: `tests/codecs`) |
 //! | the task context is set by every runner | `the_task_context_is_set_by_every_runner` |
 //! | `with_metadata` applies to the step just added, whatever its kind | `with_metadata_applies_to_the_step_just_added_whatever_its_kind` |
@@ -80,6 +80,75 @@ async fn prepare_run_is_atomic() {
     race(store).await;
 }
 
+/// Each of the concurrent calls starts a run of its own, one after the other, and the last of them lives: at any time there is
+/// one run, and it is the latest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn prepare_run_takes_turns_when_it_terminates() {
+    async fn race(store: impl Store + Clone) {
+        const CALLS: usize = 8;
+        let prepare = |store, input: String| async move {
+            let hint = TaskHint::new("first", None, &[]);
+            prepare_run("id", "definition", input.into(), hint, &store, ConflictPolicy::TerminateExisting).await
+        };
+        store.send_event("id", "stale", "1".into()).await.unwrap();
+        let starts: Vec<_> = (0..CALLS).map(|call| tokio::spawn(prepare(store.clone(), call.to_string()))).collect();
+        let mut inputs = Vec::new();
+        for start in starts {
+            let PrepareRunOutcome::Fresh(snapshot) = start.await.unwrap().unwrap() else { panic!("not fresh") };
+            inputs.push(snapshot.initial_input_bytes());
+        }
+        inputs.sort();
+        inputs.dedup();
+        assert_eq!(inputs.len(), CALLS, "each call has the run that it asked for");
+        let stored = store.load_snapshot("id").await.unwrap();
+        assert!(stored.state.is_in_progress() && inputs.contains(&stored.initial_input_bytes()), "{stored:?}");
+        assert_eq!(store.consume_event("id", "stale").await.unwrap(), None, "buffered events went with the first run");
+    }
+    race(InMemoryBackend::new()).await;
+    let (_dir, store) = sqlite().await;
+    race(store).await;
+}
+
+/// Whoever is at work on the old run is refused from then on, though the step was taken before.
+#[tokio::test]
+async fn prepare_run_fences_off_the_old_run() {
+    async fn fenced(store: impl Store + Clone + 'static) {
+        let (entered, taken) = tokio::sync::oneshot::channel();
+        let (release, released) = tokio::sync::oneshot::channel::<()>();
+        let gates = Arc::new(Mutex::new(Some((entered, released))));
+        let flow = WorkflowBuilder::new(WorkflowContext::new("held", Arc::new(JsonCodec), Arc::new(())))
+            .then("held", move |x: u32| {
+                let gates = gates.lock().unwrap().take();
+                async move {
+                    if let Some((entered, released)) = gates {
+                        let _: (Result<(), ()>, Result<(), _>) = (entered.send(()), released.await);
+                    }
+                    Ok(x)
+                }
+            })
+            .build()
+            .unwrap();
+        let runner = CheckpointingRunner::new(store.clone());
+        let (other, id) = (flow.clone(), "id");
+        let old = tokio::spawn(async move { runner.run(&other, id, 1).await });
+        taken.await.unwrap();
+        let hint = TaskHint::new("held", None, &[]);
+        let hash = *flow.definition_hash();
+        let started = prepare_run(id, hash, "2".into(), hint, &store, ConflictPolicy::TerminateExisting).await.unwrap();
+        assert!(matches!(started, PrepareRunOutcome::Fresh(_)));
+        // The runner may have given the task up already.
+        let _ = release.send(());
+        let _ = old.await.unwrap();
+        let client = WorkflowClient::new(store.clone());
+        assert!(!client.status(id).await.unwrap().is_completed(), "the old run's result is not the new one's");
+        CheckpointingRunner::new(store).resume(&flow, id).await.unwrap();
+        assert_eq!(client.wait_for(&flow, id, WAIT).await.unwrap(), 2);
+    }
+    fenced(InMemoryBackend::new()).await;
+    let (_dir, store) = sqlite().await;
+    fenced(store).await;
+}
+
 #[tokio::test]
 async fn both_codecs_work_with_every_store_and_node_kind() {
     macro_rules! every_kind {
@@ -153,11 +222,23 @@ fn with_metadata_applies_to_the_step_just_added_whatever_its_kind() {
         .with_metadata(named("a child"))
         .wait_for_signal_opt::<u32>("signal", "go", None)
         .with_metadata(named("a signal"))
+        .route_str::<u32, _, _>(|x: Option<u32>| async move { Ok(x.unwrap_or(0).to_string()) })
+        .default_branch(|arm| arm.then("inside", |_: Option<u32>| async move { Ok(1) }).with_metadata(named("a step inside")))
+        .done()
+        .with_metadata(named("a route"))
         .build()
         .unwrap();
     let shown: Vec<_> = flow.iter_nodes().filter_map(|node| Some((node.id.clone(), node.display_name.clone()?))).collect();
-    let expected =
-        [("task", "a task"), ("delay", "a delay"), ("join", "a join"), ("loop", "a loop"), ("child", "a child"), ("signal", "a signal")];
+    let expected = [
+        ("task", "a task"),
+        ("delay", "a delay"),
+        ("join", "a join"),
+        ("loop", "a loop"),
+        ("child", "a child"),
+        ("signal", "a signal"),
+        ("inside", "a step inside"),
+        ("route", "a route"),
+    ];
     for (id, name) in expected {
         assert!(shown.contains(&(id.to_owned(), name.to_owned())), "{id}: {shown:?}");
     }

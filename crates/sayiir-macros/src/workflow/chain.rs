@@ -70,7 +70,14 @@ impl Chain {
                 quote_spanned!(span=> #builder.wait_for_signal(#id, #name, #timeout))
             }
             Step::Loop { body, max, exit_with_last, span: _ } => self.repeat(builder, body, max, *exit_with_last, before),
-            Step::Flow(child) => quote_spanned!(span=> #builder.then_flow(#core::macro_support::ChildFlow::into_workflow(#child))),
+            Step::Flow(child) => {
+                let then = quote_spanned!(span=> #builder.then_flow(#core::macro_support::ChildFlow::into_workflow(#child)));
+                quote!({
+                    #[allow(unused_imports)]
+                    use #core::macro_support::Settled as _;
+                    #core::macro_support::AfterChild(#then).settled()
+                })
+            }
             Step::Fork { branches, join, span: _ } => self.fork(builder, branches, join, before),
             Step::Route(route) => self.route(builder, route, before),
             // Groups are taken apart when they are read.

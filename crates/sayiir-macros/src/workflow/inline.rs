@@ -49,15 +49,18 @@ impl Inline {
         let Self { name: _, pattern, r#type, body } = self;
         let r#type = r#type.as_ref().map(|r#type| quote!(: #r#type));
         if gives_result(body) {
-            return quote!(|#pattern #r#type| async move #body);
+            return quote!(move |#pattern #r#type| async move #body);
         }
         quote! {
-            |#pattern #r#type| async move {
+            move |#pattern #r#type| async move {
                 #[allow(unused_imports)]
-                use #core::macro_support::{EvaluatedPlain as _, EvaluatedResult as _};
+                use #core::macro_support::{EvaluatedPlain as _, FailedAdvised as _, FailedPlain as _};
                 #[allow(unused_braces)]
                 let value = #body;
-                #core::macro_support::Evaluated::new(value).into_result()
+                match #core::macro_support::Evaluated(value).into_result() {
+                    ::std::result::Result::Ok(value) => ::std::result::Result::Ok(value),
+                    ::std::result::Result::Err(error) => ::std::result::Result::Err(#core::macro_support::Failed::new(error).into_box_error()),
+                }
             }
         }
     }

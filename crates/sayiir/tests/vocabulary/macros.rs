@@ -379,3 +379,33 @@ async fn string_keys_may_say_so() {
 async fn charge_less(x: u32) -> u32 {
     x / 2
 }
+
+fn refuses(euros: u32) -> Result<u32, PayError> {
+    if euros == 0 { Err(PayError::Refused) } else { Ok(euros) }
+}
+
+/// Inline steps have no retry policy of their own, so what they ask for is seen where a registry holds them.
+#[tokio::test]
+async fn the_error_of_an_inline_step_says_whether_to_retry() {
+    let flow = workflow! { name: "pay", registry: TaskRegistry::new(), steps: [inline(x: u32) { refuses(x) }] }.unwrap();
+    let input = |text: &'static str| sayiir::core::task::TaskInput::Value(bytes::Bytes::from_static(text.as_bytes()));
+    let task = flow.registry().get("inline").unwrap();
+    assert!(task.run(input("0")).await.unwrap_err().is::<DoNotRetry>());
+    assert_eq!(task.run(input("7")).await.unwrap(), "7");
+}
+
+#[tokio::test]
+async fn an_inline_step_takes_what_is_around_it_along() {
+    fn build(factor: u32) -> Result<Workflow<JsonCodec, u32, (), u32>, BuildErrors> {
+        workflow! { name: "around", steps: [scale(x: u32) { x * factor }, halve(x: u32) { Ok(x / 2) }] }
+    }
+    assert_eq!(build(6).unwrap().run_once(3).await.unwrap(), 9);
+}
+
+#[tokio::test]
+async fn the_step_behind_a_child_that_ends_with_a_signal_takes_the_payload() {
+    let child = workflow! { name: "child", steps: [double, signal "go" timeout "1ms"] }.unwrap();
+    let flow = workflow! { name: "parent", steps: [flow &child, took(came: Option<u32>) { came.unwrap_or(5) }, flow child] }.unwrap();
+    let out: &Workflow<JsonCodec, u32, (), sayiir::core::workflow::Untyped> = &flow;
+    assert_eq!(out.run_once(1).await.unwrap().as_bytes(), "null");
+}

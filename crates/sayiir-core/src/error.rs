@@ -106,8 +106,9 @@ impl fmt::Display for DoNotRetry {
 }
 
 impl Error for DoNotRetry {
+    /// The error itself, so that it is found in the chain by its type.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
+        Some(&*self.0)
     }
 }
 
@@ -148,8 +149,9 @@ impl fmt::Display for RetryAfter {
 }
 
 impl Error for RetryAfter {
+    /// The error itself, so that it is found in the chain by its type.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.error.source()
+        Some(&*self.error)
     }
 }
 
@@ -197,6 +199,7 @@ pub enum Retry {
 ///
 /// let error: BoxError = advised(PayError::CardRefused);
 /// assert!(error.is::<DoNotRetry>());
+/// assert!(std::error::Error::source(&*error).is_some_and(|source| source.is::<PayError>()));
 /// ```
 pub trait TaskError: Error {
     /// What it says about another attempt.

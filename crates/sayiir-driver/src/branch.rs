@@ -87,6 +87,7 @@ impl Session {
                 if !keeps_all(&transition) {
                     ticket.group().note_left();
                 }
+                let takeovers = self.takeovers();
                 let outcome = match self.commit(&transition).await {
                     Ok(outcome) => outcome,
                     // Refused at the store's door, and so each time. A failure for good has nothing more that could be.
@@ -106,6 +107,14 @@ impl Session {
                 }
                 match self.settle(branch, *transition, outcome).await? {
                     Committed::Kept(view) => Ok(Some((view, Input::Taken))),
+                    // The reply was late, and leases ended meanwhile: what it leaves may have been driven on, and let go of.
+                    Committed::Holding(views) if takeovers != self.takeovers() => {
+                        for view in views {
+                            let crashes = view.crashes.max(1);
+                            self.drive(ticket.group(), workflows, BranchView { crashes, ..view });
+                        }
+                        Ok(None)
+                    }
                     Committed::Holding(views) => Ok(self.go_on(ticket, workflows, hold, views).await),
                     Committed::Moved(branch) => self.reloaded(branch, input).await,
                     Committed::Lost => Ok(None),

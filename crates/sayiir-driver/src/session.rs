@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -54,6 +54,8 @@ pub struct Session {
     /// Taken for writing by a task that is to run alone, else for reading.
     pub(crate) beside: RwLock<()>,
     held: Mutex<Held>,
+    /// How many lapsed leases it took over, its own among them.
+    takeovers: AtomicU64,
     /// Ends the keeper when it is dropped.
     _alive: oneshot::Sender<()>,
 }
@@ -94,10 +96,25 @@ impl Session {
         let lease = ask(&*host, options.patience, || store.open_session(process.clone())).await?;
         let worker_id = process.worker_id;
         let (alive, ended) = oneshot::channel();
-        let session =
-            Arc::new(Self { store, host, lease, worker_id, options, beside: RwLock::new(()), held: Mutex::default(), _alive: alive });
+        let session = Arc::new(Self {
+            store,
+            host,
+            lease,
+            worker_id,
+            options,
+            beside: RwLock::new(()),
+            held: Mutex::default(),
+            takeovers: AtomicU64::new(0),
+            _alive: alive,
+        });
         keeper::start(&session, ended);
         Ok(session)
+    }
+
+    /// Grows when a lapsed lease is taken over. While it stays the same, nobody else of this session can have driven a branch
+    /// that a commit leaves with its writer.
+    pub(crate) fn takeovers(&self) -> u64 {
+        self.takeovers.load(Ordering::SeqCst)
     }
 
     /// The session's lease number.
@@ -107,6 +124,9 @@ impl Session {
 
     /// Drives a branch that the session holds, beside the caller, to its end or until it is given up.
     pub fn drive(self: &Arc<Self>, group: &Arc<Group>, workflows: &Arc<WorkflowSet>, branch: BranchView) {
+        if branch.crashes > 0 {
+            self.takeovers.fetch_add(1, Ordering::SeqCst);
+        }
         let Some(ticket) = group.begin() else { return };
         let key = (branch.run, branch.branch.clone());
         let (session, workflows, number) = (Arc::clone(self), Arc::clone(workflows), ticket.number);

@@ -8,6 +8,7 @@
 
 mod ask;
 mod attempt;
+mod beside;
 mod branch;
 mod commit;
 mod figures;

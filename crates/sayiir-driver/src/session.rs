@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use async_lock::RwLock;
 use futures_channel::oneshot;
 use futures_util::task::AtomicWaker;
 use sayiir_core::branch::{BranchId, BranchView, LeaseId, RunNumber};
 use sayiir_persistence::{InstanceRecord, Process, Store, StoreError};
 
 use crate::ask::ask;
+use crate::beside::Beside;
 use crate::group::{Fault, Group, Ticket};
 use crate::host::Host;
 use crate::keeper;
@@ -51,8 +51,7 @@ pub struct Session {
     /// For people.
     pub(crate) worker_id: String,
     pub(crate) options: SessionOptions,
-    /// Taken for writing by a task that is to run alone, else for reading.
-    pub(crate) beside: RwLock<()>,
+    pub(crate) beside: Beside,
     held: Mutex<Held>,
     /// How many lapsed leases it took over, its own among them.
     takeovers: AtomicU64,
@@ -102,7 +101,7 @@ impl Session {
             lease,
             worker_id,
             options,
-            beside: RwLock::new(()),
+            beside: Beside::default(),
             held: Mutex::default(),
             takeovers: AtomicU64::new(0),
             _alive: alive,

@@ -22,6 +22,7 @@ use tracing::Instrument;
 
 use crate::ask::ask;
 use crate::attempt::RunningAttempt;
+use crate::beside::Permit;
 use crate::group::Fault;
 use crate::session::{Hold, Session};
 use crate::span;
@@ -77,29 +78,23 @@ impl Session {
 
     /// Runs beside other tasks, or alone as far as that can be had in bounded time.
     async fn beside<T>(&self, alone: bool, task: impl Future<Output = T>) -> T {
-        if alone {
-            let timer = self.host.sleep(ALONE_WAIT);
-            match select(Box::pin(self.beside.write()), timer).await {
-                Either::Left((guard, _)) => {
-                    let ended = task.await;
-                    drop(guard);
-                    return ended;
-                }
-                // Others take longer than that; a branch must not wait for ever.
-                Either::Right(_) => {}
-            }
-        }
-        let guard = match self.beside.try_read() {
-            Some(guard) => Some(guard),
+        let turn = if alone { self.within_the_wait(self.beside.alone()).await } else { None };
+        let turn = match turn.or_else(|| self.beside.try_together()) {
+            Some(turn) => Some(turn),
             // Whoever runs alone may take long, or wait for this very task: it has had its time alone.
-            None => match select(Box::pin(self.beside.read()), self.host.sleep(ALONE_WAIT)).await {
-                Either::Left((guard, _)) => Some(guard),
-                Either::Right(_) => None,
-            },
+            None => self.within_the_wait(self.beside.together()).await,
         };
         let ended = task.await;
-        drop(guard);
+        drop(turn);
         ended
+    }
+
+    /// A turn, if it comes in bounded time: a branch must not wait for ever for tasks that take long.
+    async fn within_the_wait<'a>(&self, turn: impl Future<Output = Permit<'a>>) -> Option<Permit<'a>> {
+        match select(Box::pin(turn), self.host.sleep(ALONE_WAIT)).await {
+            Either::Left((turn, _)) => Some(turn),
+            Either::Right(_) => None,
+        }
     }
 
     async fn within(

@@ -38,12 +38,21 @@ pub struct Begun {
 pub struct Notes {
     begun: Mutex<HashMap<Arc<str>, Vec<Begun>>>,
     clock: Arc<dyn Clock>,
+    log: Option<Log>,
 }
+
+/// Keeps what began where the death of its process does not reach it.
+type Log = Box<dyn Fn(&str, &Begun) + Send + Sync>;
 
 impl Notes {
     /// Nothing ran yet.
     pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { begun: Mutex::default(), clock })
+        Arc::new(Self { begun: Mutex::default(), clock, log: None })
+    }
+
+    /// Nothing ran yet; what begins is told to `log` before it does anything.
+    pub fn logged(clock: Arc<dyn Clock>, log: impl Fn(&str, &Begun) + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { begun: Mutex::default(), clock, log: Some(Box::new(log)) })
     }
 
     /// What ran of an instance.
@@ -63,19 +72,23 @@ impl Notes {
     /// A part of a task: notes that it began, as a step of its own.
     fn part(&self, id: u32, name: &str, value: u64) -> Result<u64, BoxError> {
         let context = get_task_context().ok_or("a part runs without a context")?;
-        let path = sub_step_path(&context.node_path, name);
-        let iterations = context.iterations.iter().map(|at| at.iteration).collect();
-        let begun = Begun { step: (part_name(id, name), iterations), path, at: self.clock.now() };
-        self.begun().entry(Arc::clone(&context.instance_id)).or_default().push(begun);
+        self.note(&context, part_name(id, name), sub_step_path(&context.node_path, name));
         Ok(mix(id, value))
+    }
+
+    fn note(&self, context: &TaskExecutionContext, name: String, path: Arc<str>) {
+        let iterations = context.iterations.iter().map(|at| at.iteration).collect();
+        let begun = Begun { step: (name, iterations), path, at: self.clock.now() };
+        match &self.log {
+            Some(log) => log(&context.instance_id, &begun),
+            None => self.begun().entry(Arc::clone(&context.instance_id)).or_default().push(begun),
+        }
     }
 
     /// Notes that a task began, and meets its trouble.
     async fn attempt(&self, name: &str, trouble: Trouble) -> Result<(), BoxError> {
         let context = get_task_context().ok_or("a task runs without a context")?;
-        let iterations = context.iterations.iter().map(|at| at.iteration).collect();
-        let begun = Begun { step: (name.to_owned(), iterations), path: Arc::clone(&context.node_path), at: self.clock.now() };
-        self.begun().entry(Arc::clone(&context.instance_id)).or_default().push(begun);
+        self.note(&context, name.to_owned(), Arc::clone(&context.node_path));
         if context.attempt > trouble.attempts {
             return Ok(());
         }

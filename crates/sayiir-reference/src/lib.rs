@@ -5,6 +5,7 @@
 //! and says what differs from the reference.
 
 mod build;
+mod fleet;
 mod generate;
 mod interpret;
 mod outside;
@@ -14,6 +15,7 @@ mod verdict;
 mod world;
 
 pub use build::{Begun, Flow, Notes, signal_name, workflow};
+pub use fleet::{Findings, FleetOptions, FleetStore, Place, Serve, run_fleet, serve};
 pub use generate::{DEPTH, case};
 pub use interpret::{Reference, Step, interpret};
 pub use outside::{Outside, control};

@@ -1,13 +1,14 @@
 //! Compares every driver and store with the reference on random workflows, with a fault at every store write.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sayiir_reference::{Bench, Driver, Moment, StoreKind, case};
+use sayiir_reference::{Bench, Driver, Findings, FleetOptions, FleetStore, Moment, Serve, StoreKind, case, run_fleet, serve};
 use sayiir_store_testkit::Fault;
 
 /// Run random workflows on every store and driver, with a fault at every store write, and compare with the reference.
@@ -23,9 +24,24 @@ struct Args {
     /// Run the case with this number alone.
     #[arg(long, value_name = "NUMBER")]
     case: Option<u64>,
+    /// Run them on a fleet: so many workers in processes of their own, killed, frozen and started at random.
+    #[arg(long, value_name = "NUMBER", conflicts_with = "case")]
+    workers: Option<usize>,
+    /// The store of the fleet.
+    #[arg(long, default_value = "sqlite", requires = "workers")]
+    store: FleetStore,
+    /// Let nothing befall the workers of the fleet.
+    #[arg(long, requires = "workers")]
+    undisturbed: bool,
     /// Print one line of JSON.
     #[arg(long)]
     json: bool,
+    /// Be a worker of a fleet, over the store at this address.
+    #[arg(long, hide = true, requires = "log")]
+    serve: Option<String>,
+    /// Where such a worker notes what it does.
+    #[arg(long, hide = true)]
+    log: Option<PathBuf>,
 }
 
 #[derive(Default)]
@@ -40,7 +56,15 @@ struct Totals {
 fn main() -> ExitCode {
     let args = Args::parse();
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1_000_000_000));
+    if let (Some(address), Some(log)) = (&args.serve, &args.log) {
+        let told = Serve { address: address.clone(), log: log.clone(), seed, cases: args.cases };
+        return on_fleet(serve(&told), |()| ExitCode::SUCCESS);
+    }
     eprintln!("seed {seed}");
+    if let Some(workers) = args.workers {
+        let options = FleetOptions { store: args.store, workers, cases: args.cases, seed, disturbed: !args.undisturbed };
+        return on_fleet(run_fleet(&options), |findings| told(&findings, args.json));
+    }
     let (first, count) = args.case.map_or((0, args.cases), |case| (case, 1));
     let (totals, bar, begun) = (Totals::default(), bar(count, args.json), Instant::now());
     // A run sleeps more than it works: delays, backoffs, time limits.
@@ -61,6 +85,36 @@ fn main() -> ExitCode {
         println!("{report}");
     } else {
         println!("{cases} cases, {runs} runs, {crash_points} crash points, {mismatches} mismatches, {seconds:.1} s");
+    }
+    if mismatches == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn on_fleet<T>(work: impl Future<Output = anyhow::Result<T>>, told: impl FnOnce(T) -> ExitCode) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    match runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(work)) {
+        Ok(done) => told(done),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn told(findings: &Findings, json: bool) -> ExitCode {
+    for mismatch in &findings.mismatches {
+        eprintln!("{mismatch}");
+    }
+    let Findings { cases, workers, kills, freezes, refused, given_up, mismatches } = findings;
+    let mismatches = mismatches.len();
+    if json {
+        println!(
+            "{}",
+            serde_json::json!({ "cases": cases, "workers": workers, "kills": kills, "freezes": freezes, "refused": refused, "given_up": given_up, "mismatches": mismatches })
+        );
+    } else {
+        println!(
+            "{cases} cases, {workers} workers, {kills} killed, {freezes} frozen, {refused} writes refused, {given_up} given up, {mismatches} mismatches"
+        );
     }
     if mismatches == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -78,7 +78,7 @@ pub fn nothing_again(journal: &[JournalRow], begun: &[Begun]) -> Result<(), Stri
     }
 }
 
-fn results(journal: &[JournalRow]) -> impl Iterator<Item = &JournalRow> {
+pub(crate) fn results(journal: &[JournalRow]) -> impl Iterator<Item = &JournalRow> {
     journal.iter().filter(|row| {
         matches!(row.kind, EntryKind::TaskCompleted | EntryKind::JoinCompleted | EntryKind::RouteTaken | EntryKind::SubStepCompleted)
     })

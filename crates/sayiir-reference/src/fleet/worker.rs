@@ -1,0 +1,75 @@
+//! A worker of a fleet, in a process of its own.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sayiir_core::branch::LeaseId;
+use sayiir_core::transition::Transition;
+use sayiir_persistence::{CommitOutcome, Refusal, Store, StoreFuture, SystemClock, forward_store};
+use sayiir_runtime::{LocalWorker, WorkflowSet};
+
+use crate::build::{Notes, workflow};
+use crate::generate::case;
+
+use super::log::{Line, Log};
+use super::place::open;
+
+/// How long the workers' leases last: a frozen one is to be taken over soon.
+pub(super) const LEASE: Duration = Duration::from_secs(1);
+/// How many branches a worker drives: few, so that others have their part.
+const CONCURRENCY: usize = 12;
+
+/// What a worker process is told.
+#[derive(Debug, Clone)]
+pub struct Serve {
+    /// Where the store is.
+    pub address: String,
+    /// Where it notes what it does.
+    pub log: PathBuf,
+    /// What decides the cases.
+    pub seed: u64,
+    /// How many cases there are.
+    pub cases: u64,
+}
+
+/// Works until the process is ended.
+///
+/// # Errors
+///
+/// If the store cannot be opened or a case cannot be built.
+pub async fn serve(serve: &Serve) -> anyhow::Result<()> {
+    let log = Arc::new(Log::open(&serve.log)?);
+    let begun = Arc::clone(&log);
+    let notes = Notes::logged(Arc::new(SystemClock), move |instance, what| begun.begun(instance, what));
+    let mut workflows = WorkflowSet::new();
+    for number in 0..serve.cases {
+        workflows = workflows.with(Arc::new(workflow(&format!("case-{number}"), &case(serve.seed, number).nodes, &notes)?));
+    }
+    let store = Noting { inner: open(&serve.address).await?, log };
+    let worker = LocalWorker::builder(store).lease(LEASE).concurrency(CONCURRENCY).spawn(workflows).await?;
+    Ok(worker.join().await?)
+}
+
+/// Notes the writes that are refused.
+struct Noting {
+    inner: Arc<dyn Store>,
+    log: Arc<Log>,
+}
+
+impl Store for Noting {
+    forward_store!(|me| me.inner, except commit);
+
+    fn commit(&self, lease: LeaseId, transitions: Vec<Transition>) -> StoreFuture<'_, Vec<CommitOutcome>> {
+        Box::pin(async move {
+            let outcomes = self.inner.commit(lease, transitions).await?;
+            for outcome in &outcomes {
+                match outcome {
+                    CommitOutcome::Refused(Refusal::Replaced | Refusal::Ended | Refusal::LeaseLost) => self.log.add(&Line::Refused),
+                    CommitOutcome::Accepted { .. } | CommitOutcome::AlreadyAccepted | CommitOutcome::Refused(Refusal::Moved) => {}
+                }
+            }
+            Ok(outcomes)
+        })
+    }
+}

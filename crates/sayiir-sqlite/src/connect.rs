@@ -66,7 +66,8 @@ fn identity(path: &Path) -> std::io::Result<Option<(u64, u64)>> {
 
 /// Opens (or makes) a store's file for writing.
 pub(crate) fn open_file(path: &Path, options: &SqliteOptions) -> Outcome<(Connection, OpenFile)> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let make = if options.make { OpenFlags::SQLITE_OPEN_CREATE } else { OpenFlags::empty() };
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | make;
     let explain = |fault| explain_open(path, fault);
     let mut conn = Connection::open_with_flags(path, flags).map_err(|error| explain(error.into()))?;
     prepare_writer(&mut conn, options, true).map_err(explain)?;
@@ -84,6 +85,9 @@ pub(crate) fn open_memory(options: &SqliteOptions) -> Outcome<Connection> {
 fn prepare_writer(conn: &mut Connection, options: &SqliteOptions, on_disk: bool) -> Outcome<()> {
     conn.busy_timeout(options.busy_timeout)?;
     schema::inspect(conn)?;
+    if !options.make {
+        schema::require_version(conn)?;
+    }
     if conn.is_readonly("main")? {
         return Err(Fault::Store(StoreError::ReadOnly { reason: "the file can be opened for reading only".to_owned() }));
     }
@@ -144,12 +148,15 @@ fn explain_open(path: &Path, fault: Fault) -> Fault {
     }
     let shown = path.display();
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let missing = fs::metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound);
     let reason = if !directory.is_dir() {
         format!("the directory of {shown} does not exist; create it first")
     } else if path.is_dir() {
         return Fault::misused(format!("{shown} is a directory; give the path of a file"));
     } else if is_unwritable(path, directory) {
         return Fault::Store(StoreError::ReadOnly { reason: format!("{shown} or its directory cannot be written") });
+    } else if missing {
+        format!("there is no file {shown}")
     } else {
         format!("{shown} cannot be opened")
     };

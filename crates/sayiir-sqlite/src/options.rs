@@ -46,6 +46,8 @@ pub struct SqliteOptions {
     pub busy_timeout: Duration,
     /// The sizes the store accepts.
     pub limits: Limits,
+    /// Whether a file that is missing is made, and one of an older version is brought to this build's. True by default.
+    pub make: bool,
     /// How sure a write is when it is acknowledged.
     pub synchronous: Synchronous,
     /// The largest size of the file in pages of 4 KiB; what does not fit is refused as on a full disk. None by default.
@@ -64,6 +66,7 @@ impl Default for SqliteOptions {
             clock: Arc::new(SystemClock),
             busy_timeout: Duration::from_secs(5),
             limits: Limits::default(),
+            make: true,
             synchronous: Synchronous::default(),
             max_pages: None,
             readers: 2,
@@ -95,6 +98,14 @@ impl SqliteOptions {
         self
     }
 
+    /// Opens only a file that is a store of this build's version already: makes none, and migrates none (which would end the
+    /// work of the programs of an older version that have it open). For tools.
+    #[must_use]
+    pub const fn existing_only(mut self) -> Self {
+        self.make = false;
+        self
+    }
+
     /// Acknowledges writes when they are this sure.
     #[must_use]
     pub const fn with_synchronous(mut self, synchronous: Synchronous) -> Self {
@@ -119,10 +130,11 @@ impl SqliteOptions {
 
 impl fmt::Debug for SqliteOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { clock: _, busy_timeout, limits, synchronous, max_pages, readers, batch_jobs, batch_bytes } = self;
+        let Self { clock: _, busy_timeout, limits, make, synchronous, max_pages, readers, batch_jobs, batch_bytes } = self;
         f.debug_struct("SqliteOptions")
             .field("busy_timeout", busy_timeout)
             .field("limits", limits)
+            .field("make", make)
             .field("synchronous", synchronous)
             .field("max_pages", max_pages)
             .field("readers", readers)

@@ -79,6 +79,18 @@ pub(crate) fn inspect(conn: &Connection) -> Outcome<()> {
     check(stamp(conn)?)
 }
 
+/// Refuses a file of another version, and one that is no store yet.
+pub(crate) fn require_version(conn: &Connection) -> Outcome<()> {
+    match stamp(conn)?.version {
+        VERSION => Ok(()),
+        0 => Err(refused("none: the file is empty".to_owned(), "give the path of a store, or start a program that makes it one")),
+        older => Err(refused(
+            format!("version {older}"),
+            "a program of this version of Sayiir migrates it when it opens it; until then use the tools of the version that wrote it",
+        )),
+    }
+}
+
 /// Refuses to go on if another process has migrated the file meanwhile.
 pub(crate) fn check_version(conn: &Connection) -> Outcome<()> {
     let version: i64 = conn.prepare_cached("PRAGMA user_version")?.query_row([], |row| row.get(0))?;

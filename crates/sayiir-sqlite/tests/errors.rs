@@ -78,6 +78,26 @@ fn refused_and_unchanged(place: &common::Place, words: &[&str]) {
 }
 
 #[test]
+fn a_tool_makes_no_file_and_migrates_none() {
+    let place = place();
+    let tool = || open_with(&place.file, impatient().existing_only()).map(drop);
+    unavailable(&tool().unwrap_err(), "there is no file");
+    assert!(!place.file.exists());
+
+    let old = include_bytes!("golden/version-1.db");
+    for (bytes, found) in [(&b""[..], "none"), (&old[..], "version 1")] {
+        fs::write(&place.file, bytes).unwrap();
+        match tool().unwrap_err() {
+            StoreError::Schema { found: is, .. } => assert!(is.starts_with(found), "{is}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(fs::read(&place.file).unwrap(), bytes);
+    }
+    drop(open(&place.file));
+    tool().unwrap();
+}
+
+#[test]
 fn a_newer_schema_is_refused() {
     let place = place();
     whole_file(&place).pragma_update(None, "user_version", 99).unwrap();

@@ -3,7 +3,6 @@
 
 mod draft;
 mod hash;
-mod mermaid;
 mod place;
 
 use std::collections::BTreeMap;

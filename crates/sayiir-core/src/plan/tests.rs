@@ -7,6 +7,7 @@ use super::*;
 use crate::error::{BuildError, BuildErrors};
 use crate::priority::Priority;
 use crate::task::RetryPolicy;
+use crate::workflow::{NodeMark, Standing, WorkflowDefinition};
 
 fn task(id: &str) -> TaskSpec {
     TaskSpec { task: Arc::from(id), metadata: TaskMetadata::default() }
@@ -304,6 +305,44 @@ fn all_errors_are_found_at_once() {
 fn a_drawing_shows_what_is_nested() {
     let plan = sample().compile("sample", "").unwrap();
     assert_eq!(plan.to_mermaid(), include_str!("sample.mmd"));
+}
+
+#[test]
+fn a_drawing_of_a_definition_marks_where_an_instance_stands() {
+    let definition = WorkflowDefinition::of(&sample().compile("sample", "").unwrap());
+    let both = "pages[3]/child/both";
+    let drawing = definition.to_mermaid(&[
+        NodeMark::new("start", Standing::Done),
+        NodeMark::new("start#2", Standing::Done),
+        NodeMark::new("pages[2]/child/poll", Standing::Done),
+        NodeMark::new("pages[3]/child/poll[1]", Standing::Runs).note("attempt 2"),
+        NodeMark::new("pages[2]/child/poll", Standing::Held),
+        NodeMark::new(both, Standing::Done),
+        NodeMark::new(both, Standing::Waits).at_join().note("1 \"branch\""),
+        NodeMark::new("approval", Standing::Failed).at_join(),
+        NodeMark::new("gone", Standing::Failed),
+    ]);
+    let lines: Vec<&str> = drawing.lines().map(str::trim).collect();
+    for line in [
+        "n10[\"poll<br/>attempt 2\"]",
+        "e5[\"both<br/>1 #quot;branch#quot;\"]",
+        "n5{{\"fork\"}}",
+        "n15([\"rest: waits\"])",
+        "subgraph g9[\"poll: repeats\"]",
+        "n16[/\"approval: waits for approve\"/]",
+        "class n0,n1,n5 done",
+        "class e5 waits",
+        "class n10 runs",
+        "class n16 failed",
+    ] {
+        assert!(lines.contains(&line), "{line} is not in:\n{drawing}");
+    }
+    assert!(!drawing.contains("class n10 done") && !drawing.contains("held"), "{drawing}");
+    // Without marks it is the drawing of the plan, but for what no definition holds.
+    let plan = include_str!("sample.mmd").replace(": waits 60s for", ": waits for").replace(": waits 5s", ": waits");
+    let plan: Vec<_> = plan.lines().map(|line| line.split(": at most").next().unwrap().to_owned()).collect();
+    let bare: Vec<_> = definition.to_mermaid(&[]).lines().map(|line| line.split(": repeats").next().unwrap().to_owned()).collect();
+    assert_eq!(bare, plan);
 }
 
 #[test]

@@ -17,7 +17,8 @@ pub use builder::{
 };
 pub use compiled::Workflow;
 pub use definition::{
-    DefinitionChange, DefinitionDiff, DefinitionFormat, DefinitionNode, Inside, Obstacle, TaskTypes, Verdict, WorkflowDefinition,
+    DefinitionChange, DefinitionDiff, DefinitionFormat, DefinitionNode, Inside, NodeMark, Obstacle, Standing, TaskTypes, Verdict,
+    WorkflowDefinition,
 };
 pub use flow::{FlowEnd, FlowsInto, Typed, Untyped};
 pub use node_info::{NodeInfo, NodeKind};

@@ -80,7 +80,7 @@ pub(super) fn verdict(older: &WorkflowDefinition, newer: &WorkflowDefinition, no
 }
 
 /// A path as definitions have it: without what stands in brackets.
-fn without_iterations(path: &str) -> String {
+pub(super) fn without_iterations(path: &str) -> String {
     let mut pieces = path.split('[');
     let first = pieces.next().unwrap_or_default().to_owned();
     pieces.fold(first, |path, piece| path + piece.split_once(']').map_or("", |(_, rest)| rest))

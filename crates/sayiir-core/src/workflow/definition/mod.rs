@@ -6,6 +6,8 @@
 mod change;
 mod diff;
 mod go_on;
+mod mark;
+mod mermaid;
 mod tree;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use change::DefinitionChange;
 pub use diff::DefinitionDiff;
 pub use go_on::{Obstacle, Verdict};
+pub use mark::{NodeMark, Standing};
 
 use super::NodeKind;
 use crate::ids::DefinitionHash;

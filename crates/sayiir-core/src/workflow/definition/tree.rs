@@ -28,7 +28,7 @@ pub(super) struct Branching<'a> {
 }
 
 /// Whether nodes stand inside of a node of this kind.
-fn contains(kind: NodeKind) -> bool {
+pub(super) fn contains(kind: NodeKind) -> bool {
     match kind {
         NodeKind::Fork | NodeKind::Branch | NodeKind::Loop | NodeKind::ChildWorkflow => true,
         NodeKind::Task | NodeKind::Delay | NodeKind::AwaitSignal => false,

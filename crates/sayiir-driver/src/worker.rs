@@ -20,16 +20,22 @@ pub struct WorkerOptions {
     pub batch: usize,
     /// How long a branch waits to rise by one priority.
     pub ageing: Duration,
-    /// How often it looks even if nothing was announced: only a safety net.
+    /// How soon it looks again after it had work, even if nothing was announced: only a safety net. Each such look that finds nothing
+    /// doubles it, up to [`safety_poll`](Self::safety_poll).
+    pub poll: Duration,
+    /// How often it looks when all is quiet.
     pub safety_poll: Duration,
 }
 
 impl Default for WorkerOptions {
     fn default() -> Self {
-        Self { concurrency: 64, batch: 64, ageing: Duration::from_mins(5), safety_poll: Duration::from_mins(1) }
+        Self { concurrency: 64, batch: 64, ageing: Duration::from_mins(5), poll: SAFETY_POLL, safety_poll: SAFETY_POLL }
     }
 }
 
+const SAFETY_POLL: Duration = Duration::from_mins(1);
+/// Looks that follow each other more closely are no safety net.
+const SHORTEST_POLL: Duration = Duration::from_millis(100);
 /// How often the processes of other workers on this host are looked at while they hold leases. No query.
 const WATCH_PROCESSES: Duration = Duration::from_millis(100);
 /// How often it is asked at most which other workers on this host hold leases.
@@ -59,6 +65,8 @@ enum Seen {
     Full,
     /// All that is due was taken.
     All {
+        /// Whether that was anything.
+        any: bool,
         /// How long until there is more, if that is known.
         next: Option<Duration>,
     },
@@ -93,7 +101,7 @@ impl Worker {
         let mut stop = std::pin::pin!(stop.fuse());
         let mut others = Others { live: Vec::new(), stale: true, may_ask: true };
         let mut quiet = self.session.host.sleep(Duration::ZERO);
-        let mut failures: u32 = 0;
+        let (mut failures, mut idle): (u32, u32) = (0, 0);
         loop {
             let (due, ended) = (self.session.store.wakeups().listen_due(), self.group.listen());
             let asked_before = others.may_ask;
@@ -102,7 +110,11 @@ impl Worker {
                     failures = 0;
                     match seen {
                         Seen::Full => (self.options.safety_poll, true),
-                        Seen::All { next } => (next.unwrap_or(self.options.safety_poll).min(self.options.safety_poll), false),
+                        Seen::All { any, next } => {
+                            idle = if any { 0 } else { idle.saturating_add(1) };
+                            let poll = self.poll(idle);
+                            (next.map_or(poll, |next| next.min(poll)), false)
+                        }
                     }
                 }
                 Err(error) => {
@@ -137,6 +149,12 @@ impl Worker {
         }
     }
 
+    /// How long it waits if nothing is announced and nothing is due, after so many looks that found nothing.
+    fn poll(&self, idle: u32) -> Duration {
+        let first = self.options.poll.max(SHORTEST_POLL);
+        first.saturating_mul(1 << idle.min(16)).min(self.options.safety_poll)
+    }
+
     /// Drops what it drives and gives it back to others.
     pub async fn give_up(&self) {
         self.group.abort();
@@ -153,6 +171,7 @@ impl Worker {
             tags: Arc::clone(&self.session.options.tags),
             ageing: self.options.ageing,
         };
+        let mut any = false;
         loop {
             let limit = self.options.batch.min(self.group.free());
             if limit == 0 {
@@ -161,6 +180,7 @@ impl Worker {
             let request = ClaimRequest { lease: self.session.lease, ttl: self.session.options.ttl, limit, scope: scope.clone() };
             let branches = self.session.store.claim(request).await?;
             let full = branches.len() == limit;
+            any |= !branches.is_empty();
             for branch in branches {
                 self.session.drive(&self.group, &self.workflows, branch);
             }
@@ -168,7 +188,7 @@ impl Worker {
                 break;
             }
         }
-        Ok(Seen::All { next: self.session.store.next_due(scope).await? })
+        Ok(Seen::All { any, next: self.session.store.next_due(scope).await? })
     }
 
     /// Sleeps, but not on after one of the others has died. Asks the store nothing.

@@ -54,9 +54,34 @@ impl WorkflowSet {
         self.0.iter().map(|(hash, _)| *hash).collect()
     }
 
+    /// The workflows, in order of their hashes.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn RunnableWorkflow>> {
+        self.0.iter().map(|(_, workflow)| workflow)
+    }
+
     /// Whether it holds no workflow.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// Each is known by its own definition hash, whatever it is listed under.
+impl<W: RunnableWorkflow> From<Vec<(DefinitionHash, Arc<W>)>> for WorkflowSet {
+    fn from(workflows: Vec<(DefinitionHash, Arc<W>)>) -> Self {
+        workflows.into_iter().map(|(listed, workflow)| (listed, workflow as Arc<dyn RunnableWorkflow>)).collect::<Vec<_>>().into()
+    }
+}
+
+/// Each is known by its own definition hash, whatever it is listed under.
+impl From<Vec<(DefinitionHash, Arc<dyn RunnableWorkflow>)>> for WorkflowSet {
+    fn from(workflows: Vec<(DefinitionHash, Arc<dyn RunnableWorkflow>)>) -> Self {
+        workflows.into_iter().fold(Self::new(), |all, (listed, workflow)| {
+            let (own, name) = (workflow.plan().hash(), workflow.plan().name());
+            if listed != *own {
+                tracing::warn!(workflow = &**name, %listed, %own, "a workflow is listed under a hash that is not its own");
+            }
+            all.with(workflow)
+        })
     }
 }
 

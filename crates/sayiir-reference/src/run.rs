@@ -192,7 +192,7 @@ impl<'a> Bench<'a> {
         &self,
         id: &str,
         outside: &mut Outside,
-        workers: &mut [(Arc<FaultStore>, Option<WorkerHandle>)],
+        workers: &mut [(Arc<FaultStore>, Option<WorkerHandle<FaultStore>>)],
     ) -> Result<InstanceRecord, String> {
         let watch = self.world.store.wakeups().listen_instance(id);
         let begun = Instant::now();
@@ -214,7 +214,7 @@ impl<'a> Bench<'a> {
     }
 
     /// Starts the instance if it is not known yet, and a worker in the place of one that has died.
-    async fn keep_alive(&self, id: &str, store: &mut Arc<FaultStore>, handle: &mut Option<WorkerHandle>) -> Result<(), String> {
+    async fn keep_alive(&self, id: &str, store: &mut Arc<FaultStore>, handle: &mut Option<WorkerHandle<FaultStore>>) -> Result<(), String> {
         if store.is_crashed() {
             if let Some(dead) = handle.take() {
                 stop(&dead).await;
@@ -315,7 +315,7 @@ fn is_crash(moment: Moment) -> bool {
     }
 }
 
-async fn stop(worker: &WorkerHandle) {
+async fn stop(worker: &WorkerHandle<FaultStore>) {
     worker.shutdown();
     // Its own panic would be the driver's: the instance is looked at all the same.
     let _ = worker.join().await;

@@ -7,7 +7,7 @@ pub use sayiir_persistence::{
 };
 
 pub use crate::{
-    CheckpointingRunner, InProcessRunner, InstanceFailure, LocalWorker, LocalWorkerBuilder, Outcome, RuntimeError, TaskProgress, TaskRef,
-    WorkerHandle, WorkflowClient, WorkflowRunExt, WorkflowRunner, WorkflowSet,
+    CheckpointingRunner, InProcessRunner, InstanceFailure, LocalWorker, LocalWorkerBuilder, Outcome, PooledWorker, PooledWorkerBuilder,
+    RuntimeError, TaskProgress, TaskRef, WorkerHandle, WorkflowClient, WorkflowRunExt, WorkflowRunner, WorkflowSet,
 };
 pub use sayiir_macros::{BranchKey, task, workflow};

@@ -66,7 +66,7 @@ async fn parked(store: &SqliteBackend, id: &str) {
     }
 }
 
-async fn end(worker: WorkerHandle) {
+async fn end<B>(worker: WorkerHandle<B>) {
     worker.shutdown();
     worker.join().await.unwrap();
 }
@@ -101,7 +101,7 @@ async fn untouched(store: &SqliteBackend, id: &str) -> InstanceRecord {
 }
 
 /// A worker that notes what it claims: whose branches, and how often it asks.
-async fn watched(file: &Path, workflows: WorkflowSet) -> (WorkerHandle, Arc<Mutex<Vec<Vec<String>>>>) {
+async fn watched(file: &Path, workflows: WorkflowSet) -> (WorkerHandle<HookedStore>, Arc<Mutex<Vec<Vec<String>>>>) {
     let claims: Arc<Mutex<Vec<Vec<String>>>> = Arc::default();
     let noted = Arc::clone(&claims);
     let store = HookedStore::new(open(file).await, move |call| {

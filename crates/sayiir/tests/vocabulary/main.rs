@@ -24,3 +24,4 @@ mod runners;
 mod snapshot;
 mod stores;
 mod support;
+mod workers;

@@ -38,8 +38,8 @@ mod runtime_paths {
     use sayiir_runtime::serialization::JsonCodec as Json;
     use sayiir_runtime::{
         BranchKey as Key, CheckpointingRunner as Checkpointing, ConflictPolicy as Policy, InProcessRunner as InProcess,
-        RuntimeError as Error, WorkerHandle as Handle, WorkflowClient as Client, WorkflowRunExt as RunExt, WorkflowRunner as Runner,
-        task_context as context,
+        PooledWorker as Pooled, PooledWorkerBuilder as PooledBuilder, RuntimeError as Error, WorkerHandle as Handle,
+        WorkflowClient as Client, WorkflowRunExt as RunExt, WorkflowRunner as Runner, task_context as context,
     };
 }
 
@@ -50,11 +50,11 @@ macro_rules! prelude_has {
             use $prelude::{
                 BackendError, BoxError, BranchEnvelope, BranchKey, BranchOutputs, BuildError, BuildErrors, CheckpointingRunner, Codec,
                 CodecError, ConflictPolicy, CoreTask, Decoder, DefinitionHash, Encoder, EnvelopeCodec, InMemoryBackend, InProcessRunner,
-                JsonCodec, LoopResult, MaxIterationsPolicy, NamedBranchResults, NodeInfo, NodeKind, PersistentBackend, Priority,
-                RegisterableTask, RetryPolicy, RuntimeError, SerializableWorkflow, SignalStore, SnapshotStore, TaskExecutionContext,
-                TaskId, TaskIdentifier, TaskMetadata, TaskRegistry, WorkerHandle, Workflow, WorkflowBuilder, WorkflowClient,
-                WorkflowContext, WorkflowError, WorkflowId, WorkflowRunExt, WorkflowRunner, WorkflowStatus, fn_task, get_task_context,
-                task_context,
+                JsonCodec, LoopResult, MaxIterationsPolicy, NamedBranchResults, NodeInfo, NodeKind, PersistentBackend, PooledWorker,
+                PooledWorkerBuilder, Priority, RegisterableTask, RetryPolicy, RuntimeError, SerializableWorkflow, SignalStore,
+                SnapshotStore, TaskExecutionContext, TaskId, TaskIdentifier, TaskMetadata, TaskRegistry, WorkerHandle, Workflow,
+                WorkflowBuilder, WorkflowClient, WorkflowContext, WorkflowError, WorkflowId, WorkflowRunExt, WorkflowRunner,
+                WorkflowStatus, fn_task, get_task_context, task_context,
             };
         }
     };

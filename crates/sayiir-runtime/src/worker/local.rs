@@ -1,26 +1,23 @@
-//! A worker that drives a store by itself: submissions, timers, events, and what crashed processes left.
+//! The worker of one machine: short leases, errors of the store told at once.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use event_listener::Event;
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared};
 use sayiir_driver::{Session, SessionOptions, Worker, WorkerOptions, WorkflowSet};
 use sayiir_persistence::Store;
 
+use super::GRACE;
+use super::handle::{Stop, WorkerHandle, work};
 use crate::error::RuntimeError;
 use crate::host::TokioHost;
-
-/// How long a shutdown waits for running tasks before it drops them.
-const GRACE: Duration = Duration::from_secs(30);
 
 /// Drives every instance of the workflows it knows.
 ///
 /// It claims what is due, keeps a branch through its steps, and sleeps until the next timer or until
 /// something is announced; with `SqliteBackend` that includes what other processes write. On its host
 /// it takes over the work of a process that died at once.
+///
+/// This is the worker for one machine. For a fleet there is [`PooledWorker`](crate::PooledWorker): the same loop with long leases.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -109,82 +106,19 @@ impl<B: Store> LocalWorkerBuilder<B> {
     /// # Errors
     ///
     /// If there is no workflow to serve, or the store cannot be asked.
-    pub async fn spawn(self, workflows: WorkflowSet) -> Result<WorkerHandle, RuntimeError> {
+    pub async fn spawn(self, workflows: WorkflowSet) -> Result<WorkerHandle<B>, RuntimeError> {
         if workflows.is_empty() {
             return Err(RuntimeError::NoWorkflow);
         }
         let Self { backend, worker_id, grace, session, worker } = self;
         let host = Arc::new(TokioHost::current(worker_id));
-        let session = Session::open(backend, host, session).await?;
+        let session = Session::open(Arc::clone(&backend) as Arc<dyn Store>, host, session).await?;
         let worker = Worker::new(session, Arc::new(workflows), worker);
         let stop = Arc::new(Stop::default());
-        let task = tokio::spawn(work(worker, Arc::clone(&stop), grace));
-        let ended = task.map(|ended| ended.map_err(|error| error.to_string())).boxed().shared();
-        Ok(WorkerHandle { stop, ended })
-    }
-}
-
-async fn work(worker: Worker, stop: Arc<Stop>, grace: Duration) {
-    worker.work(stop.wait()).await;
-    let ended = async {
-        loop {
-            let end = worker.group().listen();
-            if worker.group().active() == 0 {
-                return;
-            }
-            end.await;
-        }
-    };
-    if tokio::time::timeout(grace, ended).await.is_err() {
-        tracing::warn!(branches = worker.group().active(), "tasks outlast the shutdown; they are dropped and will run again");
-        worker.give_up().await;
-    }
-}
-
-#[derive(Default)]
-struct Stop {
-    asked: std::sync::atomic::AtomicBool,
-    event: Event,
-}
-
-impl Stop {
-    async fn wait(&self) {
-        loop {
-            let listener = self.event.listen();
-            if self.asked.load(std::sync::atomic::Ordering::SeqCst) {
-                return;
-            }
-            listener.await;
-        }
-    }
-}
-
-/// A running worker. Dropping the handle lets it work on.
-#[derive(Clone)]
-pub struct WorkerHandle {
-    stop: Arc<Stop>,
-    ended: Shared<BoxFuture<'static, Result<(), String>>>,
-}
-
-impl WorkerHandle {
-    /// Tells the worker to take nothing new and to end when its tasks have ended; what comes after them is given back.
-    pub fn shutdown(&self) {
-        self.stop.asked.store(true, std::sync::atomic::Ordering::SeqCst);
-        self.stop.event.notify(usize::MAX);
-    }
-
-    /// Waits for the worker's end; any number of callers may, and may give up waiting.
-    ///
-    /// # Errors
-    ///
-    /// If the worker's own code panicked.
-    pub async fn join(&self) -> Result<(), RuntimeError> {
-        self.ended.clone().await.map_err(RuntimeError::Join)
-    }
-}
-
-impl fmt::Debug for WorkerHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WorkerHandle").finish_non_exhaustive()
+        let told = Arc::clone(&stop);
+        Ok(WorkerHandle::spawn(backend, stop, async move {
+            work(worker, &told, grace).await;
+            Ok(())
+        }))
     }
 }

@@ -39,7 +39,7 @@ struct State {
     branch: Option<Box<BranchView>>,
     /// A sub-step that was handed to the store, and whose outcome is not known yet.
     unsure: Option<Box<Transition>>,
-    /// What is stored, by path; read when it is first asked for.
+    /// What this attempt knows to be stored, by path; read when it is first asked for.
     stored: Option<BTreeMap<Arc<str>, Bytes>>,
     /// The names that this attempt asked for.
     asked: BTreeSet<Arc<str>>,
@@ -108,14 +108,18 @@ impl RunningAttempt {
             return Err(AttemptError::RepeatedName { node: Arc::clone(&self.node), name });
         }
         if state.stored.is_none() {
-            let (run, id) = (branch.run, branch.branch.clone());
-            let read = ask(&*session.host, session.options.patience, || session.store.sub_steps(run, id.clone(), Arc::clone(&self.node)));
-            let found = read.await.map_err(|error| self.not_stored(format!("the sub-step {name:?}"), error))?;
-            state.stored = Some(found.into_iter().collect());
+            let read = self.read_stored(&session, branch).await;
+            state.stored = Some(read.map_err(|error| self.not_stored(format!("the sub-step {name:?}"), error))?);
         }
         let stored = state.stored.as_ref().and_then(|stored| stored.get(&sub_step_path(&self.node, &name)).cloned());
         state.asked.insert(name);
         Ok(stored)
+    }
+
+    async fn read_stored(&self, session: &Session, branch: &BranchView) -> Result<BTreeMap<Arc<str>, Bytes>, StoreError> {
+        let (run, id) = (branch.run, branch.branch.clone());
+        let read = ask(&*session.host, session.options.patience, || session.store.sub_steps(run, id.clone(), Arc::clone(&self.node)));
+        Ok(read.await?.into_iter().collect())
     }
 
     async fn store(&self, name: Arc<str>, output: Bytes) -> Result<(), AttemptError> {
@@ -129,7 +133,10 @@ impl RunningAttempt {
                 return Err(self.over());
             }
             match self.make_sure(&session, &mut state).await.map_err(|error| self.not_stored(what(), error))? {
-                Sure::Stored => return Ok(()),
+                Sure::Stored => {
+                    state.stored.get_or_insert_default().insert(sub_step_path(&self.node, &name), output);
+                    return Ok(());
+                }
                 Sure::Moved => {}
                 Sure::Lost => return Err(self.over()),
             }
@@ -152,7 +159,7 @@ impl RunningAttempt {
                 state.moved(None);
                 Ok(Sure::Stored)
             }
-            CommitOutcome::Refused(Refusal::Moved) => Self::reload(session, state).await,
+            CommitOutcome::Refused(Refusal::Moved) => self.reload(session, state).await,
             CommitOutcome::Refused(Refusal::LeaseLost | Refusal::Ended | Refusal::Replaced) => {
                 state.branch = None;
                 Ok(Sure::Lost)
@@ -169,16 +176,21 @@ impl RunningAttempt {
         }
     }
 
-    /// A pause, an unpause or a request moved the branch: the task runs on while it stands where it stood.
-    async fn reload(session: &Arc<Session>, state: &mut State) -> Result<Sure, StoreError> {
-        let Some(branch) = &mut state.branch else { return Ok(Sure::Lost) };
-        let fresh = session.load(branch.run, vec![branch.branch.clone()]).await?.pop();
-        if let Some(fresh) = fresh.filter(|fresh| is_same_attempt(fresh, branch)) {
-            **branch = fresh;
-            return Ok(Sure::Moved);
+    /// A pause, an unpause or a request moved the branch: the task runs on while it stands where it stood. If somebody stored a
+    /// sub-step there meanwhile, they had the branch before this session took it again: what they stored stands, and this attempt is over.
+    async fn reload(&self, session: &Session, state: &mut State) -> Result<Sure, StoreError> {
+        let Some(branch) = state.branch.take() else { return Ok(Sure::Lost) };
+        let Some(fresh) = session.load(branch.run, vec![branch.branch.clone()]).await?.pop() else { return Ok(Sure::Lost) };
+        if !is_same_attempt(&fresh, &branch) {
+            return Ok(Sure::Lost);
         }
-        state.branch = None;
-        Ok(Sure::Lost)
+        let now = self.read_stored(session, &fresh).await?;
+        let known = state.stored.get_or_insert_default();
+        if now.keys().any(|path| !known.contains_key(path)) {
+            return Ok(Sure::Lost);
+        }
+        state.branch = Some(Box::new(fresh));
+        Ok(Sure::Moved)
     }
 
     async fn keep_progress(&self, progress: Bytes) -> Result<(), AttemptError> {

@@ -7,11 +7,14 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use hooked::{Call, HookedStore};
+use sayiir::core::branch::BranchId;
 use sayiir::core::context::AttemptError;
 use sayiir::core::journal::EntryKind;
+use sayiir::core::transition::{Entry, EventGuard, Next, Output, Transition};
 use sayiir::core::workflow::Typed;
-use sayiir::persistence::Store;
+use sayiir::persistence::{ClaimRequest, ClaimScope, CommitOutcome, Process, Store};
 use sayiir::prelude::*;
 use tokio::sync::Semaphore;
 
@@ -158,8 +161,7 @@ async fn a_part_that_is_given_up_while_it_is_stored_confuses_nobody() {
     let (inner, applied) = (Arc::new(InMemoryBackend::new()), Arc::new(Semaphore::new(0)));
     let (told, held) = (Arc::clone(&applied), Arc::new(AtomicBool::new(false)));
     let store = HookedStore::new((*inner).clone(), move |call| {
-        let part =
-            |t: &sayiir::core::transition::Transition| t.entry.as_ref().is_some_and(|entry| entry.kind == EntryKind::SubStepCompleted);
+        let part = |t: &Transition| t.entry.as_ref().is_some_and(|entry| entry.kind == EntryKind::SubStepCompleted);
         let holds = matches!(&call, Call::AfterCommit(all) if all.iter().any(part)) && !held.swap(true, Ordering::SeqCst);
         let told = Arc::clone(&told);
         Box::pin(async move {
@@ -190,6 +192,77 @@ async fn a_part_that_is_given_up_while_it_is_stored_confuses_nobody() {
     assert_eq!(runs.load(Ordering::SeqCst), 1, "it returned once, and once is enough");
     let nodes: Vec<_> = journal(&inner, "i").await.into_iter().map(|(_, node)| node).collect();
     assert_eq!(nodes, ["work", "work/part", "work", "after"]);
+}
+
+/// Its lease ended while the part was on its way; another worker stored the part and died; the first took the branch again.
+#[tokio::test]
+async fn a_part_that_somebody_else_stored_meanwhile_is_not_stored_again() {
+    let inner = Arc::new(InMemoryBackend::new());
+    let (on_its_way, again, go) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (told, taken, held) = (Arc::clone(&on_its_way), Arc::clone(&again), Arc::new(AtomicBool::new(false)));
+    let wait = Arc::clone(&go);
+    let store = HookedStore::new((*inner).clone(), move |call| {
+        let (told, taken, held, wait) = (Arc::clone(&told), Arc::clone(&taken), Arc::clone(&held), Arc::clone(&wait));
+        Box::pin(async move {
+            match call {
+                Call::BeforeCommit(_) if !held.swap(true, Ordering::SeqCst) => {
+                    told.add_permits(1);
+                    wait.acquire().await.unwrap().forget();
+                }
+                Call::AfterClaim(views) if views.iter().any(|view| view.crashes > 0) => taken.add_permits(1),
+                _ => {}
+            }
+            true
+        })
+    });
+    let ran = Ran::default();
+    let (flow, client) = (import(&ran, 0), WorkflowClient::from_shared(Arc::clone(&inner)));
+    client.submit(&flow, "i", 4).await.unwrap();
+    let workflows = WorkflowSet::new().with(Arc::new(flow.clone()));
+    let worker = LocalWorker::from_shared(store).lease(Duration::from_hours(1)).spawn(workflows).await.unwrap();
+    let soon = |semaphore: Arc<Semaphore>| async move {
+        let permit = tokio::time::timeout(Duration::from_secs(10), semaphore.acquire_owned());
+        permit.await.unwrap().unwrap().forget();
+    };
+    soon(on_its_way).await;
+
+    let holder = inner.instance("i").await.unwrap().unwrap().branches.into_iter().find_map(|branch| branch.lease).unwrap();
+    // Silently, so that the worker does not take it at once.
+    let other = inner.open_session(Process { host: "elsewhere".into(), pid: 1, started: 1, worker_id: "other".into() }).await.unwrap();
+    let taken_over = async {
+        inner.expire_leases(holder).await.unwrap();
+        let run = inner.instance("i").await.unwrap().unwrap().summary.run;
+        let scope = ClaimScope::Branch { run, branch: BranchId::root() };
+        inner.claim(ClaimRequest { lease: other, ttl: Duration::from_hours(1), limit: 1, scope }).await.unwrap()
+    };
+    let view = taken_over.now_or_never().unwrap().pop().unwrap();
+    let entry = Entry {
+        kind: EntryKind::SubStepCompleted,
+        node: "import/download".into(),
+        attempt: 1,
+        output: Output::Value("400".into()),
+        error: None,
+    };
+    let stored = Transition {
+        instance_id: "i".into(),
+        run: view.run,
+        branch: view.branch,
+        revision: view.revision,
+        entry: Some(entry),
+        guard: EventGuard::None,
+        held: false,
+        next: Next::Run { head: view.head },
+    };
+    let outcomes = inner.commit(other, vec![stored]).await.unwrap();
+    assert!(matches!(outcomes[..], [CommitOutcome::Accepted { .. }]));
+    inner.expire_leases(other).await.unwrap();
+    soon(again).await;
+    go.add_permits(1);
+
+    assert_eq!(client.wait_for(&flow, "i", Some(Duration::from_secs(10))).await.unwrap(), 402, "what the other stored stands");
+    assert_eq!(inner_parts(&inner).await, ["import/download", "import/load", "import/report"]);
+    worker.shutdown();
+    worker.join().await.unwrap();
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! What a long task leaves while it runs: parts that are stored, progress that can be read, and how it learns that it is over.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "tests")]
 
 mod hooked;
 

@@ -16,6 +16,7 @@ pub enum Operation {
     Claim,
     NextDue,
     Load,
+    Leased,
     Renew,
     ReportProgress,
     SubSteps,
@@ -57,6 +58,7 @@ impl Operation {
             Self::Sessions
             | Self::NextDue
             | Self::Load
+            | Self::Leased
             | Self::SubSteps
             | Self::DefinitionDocument
             | Self::ReadValues
@@ -115,7 +117,7 @@ macro_rules! forward_store {
 
     (@all $except:tt $how:tt) => {
         $crate::forward_store!(@each $except $how
-            limits wakeups open_session sessions expire_leases start commit claim next_due load renew report_progress sub_steps definition_document read_values read_branch_outputs read_event put_event take_event control request_control requested_control clear_control instance journal list delete import
+            limits wakeups open_session sessions expire_leases start commit claim next_due load leased renew report_progress sub_steps definition_document read_values read_branch_outputs read_event put_event take_event control request_control requested_control clear_control instance journal list delete import
         );
     };
     (@each $except:tt $how:tt $($method:ident)*) => {
@@ -133,6 +135,7 @@ macro_rules! forward_store {
     (@one claim [claim $($rest:tt)*] $how:tt) => {};
     (@one next_due [next_due $($rest:tt)*] $how:tt) => {};
     (@one load [load $($rest:tt)*] $how:tt) => {};
+    (@one leased [leased $($rest:tt)*] $how:tt) => {};
     (@one renew [renew $($rest:tt)*] $how:tt) => {};
     (@one report_progress [report_progress $($rest:tt)*] $how:tt) => {};
     (@one sub_steps [sub_steps $($rest:tt)*] $how:tt) => {};
@@ -214,6 +217,11 @@ macro_rules! forward_store {
     (@one load [] $how:tt) => {
         fn load(&self, lease: $crate::store_types::LeaseId, run: $crate::store_types::RunNumber, branches: Vec<$crate::store_types::BranchId>) -> $crate::StoreFuture<'_, Vec<$crate::store_types::BranchView>> {
             $crate::forward_store!(@ask $how self Load load [] [lease, run, branches])
+        }
+    };
+    (@one leased [] $how:tt) => {
+        fn leased(&self, lease: $crate::store_types::LeaseId) -> $crate::StoreFuture<'_, Vec<($crate::store_types::RunNumber, $crate::store_types::BranchId, u64)>> {
+            $crate::forward_store!(@ask $how self Leased leased [] [lease])
         }
     };
     (@one renew [] $how:tt) => {

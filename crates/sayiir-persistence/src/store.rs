@@ -68,6 +68,10 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
     /// Loads those of the given branches (all branches if empty) of `run` that are leased to `lease`.
     fn load(&self, lease: LeaseId, run: RunNumber, branches: Vec<BranchId>) -> StoreFuture<'_, Vec<BranchView>>;
 
+    /// The branches of all runs that `lease` holds, with their revisions, in order of runs; a lapsed lease that nobody took over
+    /// among them. It reads no payload and writes nothing: by it an owner finds what it lost, and what it was given without being told.
+    fn leased(&self, lease: LeaseId) -> StoreFuture<'_, Vec<(RunNumber, BranchId, u64)>>;
+
     /// Extends leases to now + ttl without moving revisions; answers for each whether it is still held,
     /// and at which revision (a moved one has news: a pause, an unpause, a request).
     fn renew(&self, lease: LeaseId, ttl: Duration, branches: Vec<(RunNumber, BranchId)>) -> StoreFuture<'_, Vec<Option<u64>>>;

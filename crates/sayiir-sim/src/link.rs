@@ -161,6 +161,10 @@ impl Store for Link {
         ask!(self.load(lease, run, branches))
     }
 
+    fn leased(&self, lease: LeaseId) -> StoreFuture<'_, Vec<(RunNumber, BranchId, u64)>> {
+        ask!(self.leased(lease))
+    }
+
     fn renew(&self, lease: LeaseId, ttl: Duration, branches: Vec<(RunNumber, BranchId)>) -> StoreFuture<'_, Vec<Option<u64>>> {
         ask!(self.renew(lease, ttl, branches))
     }

@@ -76,6 +76,7 @@ impl Watched {
         sessions(host: &str) -> Vec<(LeaseId, Process)>;
         next_due(scope: ClaimScope) -> Option<Duration>;
         load(lease: LeaseId, run: RunNumber, branches: Vec<BranchId>) -> Vec<BranchView>;
+        leased(lease: LeaseId) -> Vec<(RunNumber, BranchId, u64)>;
         renew(lease: LeaseId, ttl: Duration, branches: Vec<(RunNumber, BranchId)>) -> Vec<Option<u64>>;
         report_progress(lease: LeaseId, run: RunNumber, branch: BranchId, progress: Bytes) -> bool;
         sub_steps(run: RunNumber, branch: BranchId, node: Arc<str>) -> Vec<(Arc<str>, Bytes)>;

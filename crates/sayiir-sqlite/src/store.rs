@@ -87,6 +87,10 @@ impl Store for SqliteBackend {
         self.read(move |look| views::load(look, lease, run, &branches))
     }
 
+    fn leased(&self, lease: LeaseId) -> StoreFuture<'_, Vec<(RunNumber, BranchId, u64)>> {
+        self.read(move |look| claim::leased(look, lease))
+    }
+
     fn renew(&self, lease: LeaseId, ttl: Duration, branches: Vec<(RunNumber, BranchId)>) -> StoreFuture<'_, Vec<Option<u64>>> {
         self.write(ROW, move |tx| claim::renew(tx, lease, ttl, &branches))
     }

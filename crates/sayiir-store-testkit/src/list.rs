@@ -72,6 +72,7 @@ macro_rules! for_each_case {
                 a_lease_that_ends_during_a_pause_is_taken_and_handed_back
                 a_branch_is_released_where_its_placement_says
                 what_has_ended_is_held_by_nobody
+                an_owner_finds_all_that_it_holds
                 one_branch_can_be_claimed_alone
                 a_batch_is_applied_in_order
             }

@@ -134,6 +134,11 @@ impl Data {
         Ok(views)
     }
 
+    pub(super) fn leased(&self, lease: LeaseId) -> Vec<(RunNumber, BranchId, u64)> {
+        let revision = |run: &RunNumber, id: &BranchId| Some(self.runs.get(run)?.branches.get(id)?.revision);
+        self.index.of_lease(lease).filter_map(|(run, id)| Some((*run, id.clone(), revision(run, id)?))).collect()
+    }
+
     pub(super) fn renew(&mut self, lease: LeaseId, ttl: Duration, branches: &[(RunNumber, BranchId)]) -> Vec<Option<u64>> {
         self.remember_ttl(lease, ttl);
         let mut answers = Vec::with_capacity(branches.len());

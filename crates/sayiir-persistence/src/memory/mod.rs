@@ -165,6 +165,10 @@ impl Store for InMemoryBackend {
         Box::pin(ready(self.lock().load(lease, run, branches)))
     }
 
+    fn leased(&self, lease: LeaseId) -> StoreFuture<'_, Vec<(RunNumber, BranchId, u64)>> {
+        self.read(|data| data.leased(lease))
+    }
+
     fn renew(&self, lease: LeaseId, ttl: Duration, branches: Vec<(RunNumber, BranchId)>) -> StoreFuture<'_, Vec<Option<u64>>> {
         self.write(|data, _| data.renew(lease, ttl, &branches))
     }

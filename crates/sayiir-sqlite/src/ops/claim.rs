@@ -130,6 +130,12 @@ pub(crate) fn next_due(look: Look<'_>, scope: &ClaimScope) -> Outcome<Option<Dur
     Ok(earliest.map(|at| at.since(look.now)))
 }
 
+/// What a lease holds, by the index of leases.
+pub(crate) fn leased(look: Look<'_>, lease: LeaseId) -> Outcome<Vec<(RunNumber, BranchId, u64)>> {
+    let sql = "SELECT run, branch, revision FROM branch INDEXED BY branch_leased WHERE lease = ?1 ORDER BY run, branch";
+    rows(look.conn, sql, [Col(lease)], |row| Ok((col(row, "run")?, branch_id(row, "branch")?, row.get("revision")?)))
+}
+
 /// Extends leases that are still held; revisions stay.
 pub(crate) fn renew(tx: &mut Tx, lease: LeaseId, ttl: Duration, branches: &[(RunNumber, BranchId)]) -> Outcome<Vec<Option<u64>>> {
     sessions::remember_ttl(tx, lease, ttl)?;

@@ -119,6 +119,27 @@ pub fn what_has_ended_is_held_by_nobody(make: Factory<'_>) {
     assert_eq!(wait(bench.store.load(other, child.run, vec![])).unwrap(), []);
 }
 
+pub fn an_owner_finds_all_that_it_holds(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let (lease, heir) = (bench.lease(), bench.lease());
+    let held = |lease| wait(bench.store.leased(lease)).unwrap();
+    assert_eq!(held(lease), []);
+    let (one, two) = (bench.start_held("one", lease), bench.start_held("two", lease));
+    bench.ok(lease, fork(&one, "f", 3, 2));
+    bench.ok(lease, advance(&two, "1", "b"));
+    let ids = children(&one, 3);
+    let expected = [(one.run, ids[0].clone(), 1), (one.run, ids[1].clone(), 1), (two.run, two.branch.clone(), 2)];
+    assert_eq!((held(lease), held(heir)), (expected.to_vec(), vec![]), "neither the parent that waits nor the child that is free");
+    bench.apply("two", ControlAction::Pause);
+    assert_eq!(held(lease)[2], (two.run, two.branch.clone(), 3), "a pause moves it");
+    bench.tick(TTL);
+    assert_eq!(held(lease).len(), 3, "a lapsed lease is held until somebody takes over");
+    assert_eq!((bench.claim_in(heir, 9, ClaimScope::Instance("one".into())).len(), held(lease).len(), held(heir).len()), (3, 1, 3));
+    bench.ok(lease, hand_back(&bench.reload(lease, &two), Wake::AsStored));
+    bench.apply("one", ControlAction::Cancel);
+    assert_eq!((held(lease), held(heir)), (vec![], vec![]));
+}
+
 pub fn one_branch_can_be_claimed_alone(make: Factory<'_>) {
     let bench = Bench::new(make);
     let (lease, heir) = (bench.lease(), bench.lease());

@@ -37,7 +37,7 @@ bugs! {
     // Claims and leases.
     ClaimKeepsRevision, LimitIgnored, TagsIgnored, PrioritiesIgnored, AgeingIgnored, CrashesForgotten, LeaseTooLong, InstanceScopeTooWide,
     RenewalMoves, RenewalTellsAll, RenewalForgotten, NextDueLate, NextDueEarly, LoadForAll, LoadNothing, ExpiryIgnored, SessionsForgotten,
-    SessionsOfAll, LeaseUsedAgain,
+    SessionsOfAll, LeaseUsedAgain, LeasedForgotten, LeasedUntilItLapses, LeasedOfOneRun,
     // Attempts.
     SubStepsForgotten, SubStepsOfAllNodes, SubStepsOfTheRoot, SubStepsOfOneAttempt, ProgressForgotten, ProgressUnfenced, ProgressKept,
     DocumentForgotten, TraceForgotten,
@@ -167,7 +167,7 @@ impl Mutant {
 
 impl Store for Mutant {
     forward_store!(|me| me.inner,
-        except report_progress, sub_steps, definition_document, limits, wakeups, open_session, sessions, expire_leases, start, commit, claim, next_due, load, renew, read_values,
+        except report_progress, sub_steps, definition_document, limits, wakeups, open_session, sessions, expire_leases, start, commit, claim, next_due, load, leased, renew, read_values,
         read_branch_outputs, put_event, take_event, control, request_control, requested_control, clear_control, instance, journal, list,
         delete, import);
 
@@ -466,6 +466,31 @@ impl Store for Mutant {
                 all.reverse();
             }
             Ok(all)
+        })
+    }
+
+    fn leased(&self, lease: LeaseId) -> StoreFuture<'_, Vec<(RunNumber, BranchId, u64)>> {
+        Box::pin(async move {
+            let mut held = self.inner.leased(lease).await?;
+            match self.bug {
+                Bug::LeasedForgotten => held.clear(),
+                Bug::LeasedOfOneRun => held.retain({
+                    let first = held.first().map(|(run, ..)| *run);
+                    move |(run, ..)| Some(*run) == first
+                }),
+                Bug::LeasedUntilItLapses => {
+                    let mut lapsed = BTreeSet::new();
+                    for summary in self.inner.list(InstanceFilter::default()).await? {
+                        if let Some(record) = self.record(&summary.instance_id).await {
+                            let ended = record.branches.into_iter().filter(|branch| branch.run_at.is_some_and(|at| at <= record.now));
+                            lapsed.extend(ended.map(|branch| (summary.run, branch.branch)));
+                        }
+                    }
+                    held.retain(|(run, branch, _)| !lapsed.contains(&(*run, branch.clone())));
+                }
+                _ => {}
+            }
+            Ok(held)
         })
     }
 

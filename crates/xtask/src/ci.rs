@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 
-use crate::{check, crash, demo, reference, shell};
+use crate::{check, crash, demo, edge, reference, shell};
 
 type Step = (&'static str, fn() -> anyhow::Result<()>);
 
@@ -17,6 +17,7 @@ const STEPS: &[Step] = &[
     ("licences and sources", deny),
     ("tests", tests),
     ("docs", docs),
+    ("edge", edge::check),
     ("demo", demo::check),
     ("crashes", crash::check),
     ("simulation", simulation),

@@ -5,6 +5,7 @@ mod check;
 mod ci;
 mod crash;
 mod demo;
+mod edge;
 mod random;
 mod reference;
 mod shell;
@@ -30,6 +31,8 @@ enum Verb {
     Crash(crash::CrashArgs),
     /// Compare every driver and store with the reference on random workflows, with a fault at every store write
     Reference(reference::ReferenceArgs),
+    /// Install, build and test the npm packages below `bindings/`
+    Edge(edge::EdgeArgs),
     /// Run everything that CI runs: formatting, lints, tests, docs, checks
     Ci,
 }
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Verb::Check => check::run(),
         Verb::Crash(args) => crash::run(&args),
         Verb::Reference(args) => reference::run(&args),
+        Verb::Edge(args) => edge::run(&args),
         Verb::Ci => ci::run(),
     };
     match done {

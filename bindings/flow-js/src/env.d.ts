@@ -1,0 +1,6 @@
+// What every JavaScript host has besides the language itself.
+declare class TextEncoder {
+  encode(text: string): Uint8Array;
+}
+declare function atob(text: string): string;
+declare function btoa(text: string): string;

@@ -1,0 +1,65 @@
+// What engines say about instances, and what tasks can read about themselves: types that both packages share.
+
+import type { Duration } from "./duration.js";
+import type { TaskMetadata } from "./task.js";
+
+/** What to do when an instance of this id is there already. */
+export type ConflictPolicy =
+  | "fail"
+  | "use_existing"
+  | "useExisting"
+  | "terminate_existing"
+  | "terminateExisting";
+
+/** Where an instance is. */
+export type WorkflowStatus<Output = unknown> =
+  | { readonly status: "completed"; readonly output: Output }
+  | { readonly status: "in_progress" }
+  | { readonly status: "failed"; readonly error: string }
+  | { readonly status: "cancelled"; readonly reason?: string; readonly cancelledBy?: string }
+  | { readonly status: "paused"; readonly reason?: string; readonly pausedBy?: string }
+  | { readonly status: "waiting"; readonly wakeAt: string; readonly delayId: string }
+  | {
+      readonly status: "awaiting_signal";
+      readonly signalId: string;
+      readonly signalName: string;
+      readonly wakeAt?: string;
+    };
+
+/** What a running task can read about itself. */
+export interface TaskExecutionContext {
+  /** The workflow's name. */
+  readonly workflowId: string;
+  /** The instance's id. */
+  readonly instanceId: string;
+  /** The task's id. */
+  readonly taskId: string;
+  /** Where the task stands in the workflow, with the iteration of each loop around it. */
+  readonly nodePath: string;
+  /** Which try this is, counted from 1. */
+  readonly attempt: number;
+  /** The same on each attempt at this step of this run, and on nothing else. */
+  readonly idempotencyKey: string;
+  /** The task's own options. */
+  readonly metadata: TaskMetadata;
+  /** The workflow's metadata as JSON text. */
+  readonly workflowMetadataJson?: string;
+}
+
+/** Options of a durable run. */
+export interface DurableRunOptions {
+  readonly conflictPolicy?: ConflictPolicy;
+}
+
+/** Options of a client. */
+export interface WorkflowClientOptions {
+  readonly conflictPolicy?: ConflictPolicy;
+}
+
+/** Options of a worker. */
+export interface WorkerOptions {
+  readonly pollInterval?: Duration;
+  readonly claimTtl?: Duration;
+  readonly tags?: readonly string[];
+  readonly maxConcurrentTasks?: number;
+}

@@ -29,7 +29,7 @@
 //! | running one instance here and now | [`CheckpointingRunner`] |
 //! | running whatever is in a store | [`LocalWorker`] |
 //! | starting instances, waiting, cancelling, sending events, reading results | [`WorkflowClient`] |
-//! | where it is stored | `SqliteBackend` (feature `sqlite`, on by default), [`InMemoryBackend`](prelude::InMemoryBackend) |
+//! | where it is stored | `SqliteBackend` (feature `sqlite`, on by default), `PostgresBackend` (feature `postgres`), [`InMemoryBackend`](prelude::InMemoryBackend) |
 //! | how values become bytes | [`JsonCodec`](prelude::JsonCodec), `RkyvCodec` (feature `rkyv`), or [one of your own](core::codec) |
 //! | changing a workflow while instances of it run | [`WorkflowDefinition::diff`](core::workflow::WorkflowDefinition::diff), [`can_go_on_at`](core::workflow::DefinitionDiff::can_go_on_at) |
 //! | what to do with an id that is known | [`ConflictPolicy`] |
@@ -178,6 +178,8 @@ pub use sayiir_runtime::task;
 /// ```
 pub use sayiir_runtime::workflow;
 
+#[cfg(feature = "postgres")]
+pub use sayiir_postgres::{PgPool, PoolOptions, PostgresBackend, PostgresOptions};
 #[cfg(feature = "sqlite")]
 pub use sayiir_sqlite::{SqliteBackend, SqliteOptions};
 
@@ -187,6 +189,8 @@ pub use sayiir_sqlite::statements as sqlite_statements;
 
 /// All that a program needs.
 pub mod prelude {
+    #[cfg(feature = "postgres")]
+    pub use sayiir_postgres::{PoolOptions, PostgresBackend, PostgresOptions};
     pub use sayiir_runtime::prelude::*;
     #[cfg(feature = "sqlite")]
     pub use sayiir_sqlite::{SqliteBackend, SqliteOptions};

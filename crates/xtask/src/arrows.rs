@@ -17,14 +17,16 @@ pub(crate) const ALLOWED: &[(&str, &[&str])] = &[
     ("sayiir-persistence", &["sayiir-core"]),
     ("sayiir-store-testkit", &["sayiir-core", "sayiir-persistence"]),
     ("sayiir-sqlite", &["sayiir-core", "sayiir-persistence"]),
+    ("sayiir-postgres", &["sayiir-core", "sayiir-persistence"]),
+    ("sayiir-pg-testserver", &[]),
     ("sayiir-driver", &["sayiir-core", "sayiir-engine", "sayiir-persistence"]),
     ("sayiir-runtime", &["sayiir-core", "sayiir-macros", "sayiir-engine", "sayiir-persistence", "sayiir-driver"]),
-    ("sayiir", &["sayiir-core", "sayiir-persistence", "sayiir-runtime", "sayiir-sqlite"]),
+    ("sayiir", &["sayiir-core", "sayiir-persistence", "sayiir-runtime", "sayiir-sqlite", "sayiir-postgres"]),
     ("sayiir-cli", &["sayiir"]),
     ("sayiir-bench", &["sayiir"]),
     ("sayiir-sim", &["sayiir-core", "sayiir-persistence", "sayiir-driver", "sayiir-runtime", "sayiir-reference"]),
     ("sayiir-reference", &["sayiir-core", "sayiir-persistence", "sayiir-store-testkit", "sayiir-sqlite", "sayiir-runtime"]),
-    ("xtask", &[]),
+    ("xtask", &["sayiir-pg-testserver"]),
 ];
 
 /// The crates that run anywhere, wasm32 included.

@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::Context;
+use sayiir_pg_testserver::{Binaries, HOW_TO_INSTALL};
 
 use crate::{check, crash, demo, edge, reference, shell};
 
@@ -25,7 +26,7 @@ const STEPS: &[Step] = &[
 ];
 
 /// The optional parts of the facade, so that their tests run too.
-const FEATURES: &str = "sayiir/metrics,sayiir/otel,sayiir/rkyv,sayiir-core/rkyv";
+const FEATURES: &str = "sayiir/postgres,sayiir/metrics,sayiir/otel,sayiir/rkyv,sayiir-core/rkyv";
 
 /// Runs every step, and stops at the first that fails.
 pub(crate) fn run() -> anyhow::Result<()> {
@@ -53,7 +54,18 @@ fn tools() -> anyhow::Result<()> {
         shell::run(shell::cargo().args(["install", "cargo-deny", "--locked", "--quiet"]))
             .context("`cargo deny` is missing and could not be installed from crates.io")?;
     }
-    Ok(())
+    postgres()
+}
+
+/// The tests of the PostgreSQL store start servers of their own.
+fn postgres() -> anyhow::Result<()> {
+    if Binaries::find().is_ok() {
+        return Ok(());
+    }
+    println!("    PostgreSQL is missing: installing it");
+    let apt = |arguments: &[&str]| shell::run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"));
+    apt(&["update", "-qq"]).and_then(|()| apt(&["install", "-y", "-qq", "postgresql"])).context(HOW_TO_INSTALL)?;
+    Binaries::find().map(drop).context("PostgreSQL was installed, but its programs are not found")
 }
 
 fn format() -> anyhow::Result<()> {

@@ -1,0 +1,168 @@
+//! Opening and closing a store, and the handle that callers clone.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use sayiir_core::codec::JsonCodec;
+use sayiir_persistence::{Limits, StoreError, StoreFuture, Wakeups};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgPool, Row};
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+use crate::announce::{self, Announcer};
+use crate::commit::{Caps, Committers};
+use crate::connect::{check_server, listening_pool, parse, pool_options, tuned};
+use crate::core::{Core, Mode};
+use crate::fault::{Fault, Outcome, misused, unavailable};
+use crate::options::{PoolOptions, PostgresOptions, check_schema_name};
+use crate::schema;
+use crate::tx::{Memo, Tx};
+
+/// A store in a PostgreSQL database, for any number of processes. Clones share one store.
+///
+/// `C` says which codec the program's workflows use; the store itself never looks into a payload.
+///
+/// ```no_run
+/// use sayiir_persistence::SnapshotStore;
+/// use sayiir_postgres::PostgresBackend;
+///
+/// async fn open() -> Result<(), Box<dyn std::error::Error>> {
+///     let store: PostgresBackend = PostgresBackend::connect("postgres://sayiir@localhost/orders").await?;
+///     assert!(store.list_snapshots().await?.is_empty());
+///     Ok(())
+/// }
+/// ```
+pub struct PostgresBackend<C = JsonCodec> {
+    shared: Arc<Shared>,
+    codec: PhantomData<fn() -> C>,
+}
+
+/// Dropped with the last clone.
+struct Shared {
+    core: Arc<Core>,
+    committers: Committers,
+    limits: Limits,
+    runtime: Handle,
+    tasks: Vec<AbortHandle>,
+}
+
+impl<C> PostgresBackend<C> {
+    /// Connects to the database of this URL. The store's tables are made there, if they are not yet.
+    ///
+    /// It is called within a tokio runtime, where the store's connections then live.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        Self::open_with(url, PostgresOptions::default()).await
+    }
+
+    /// Connects to the database that a pool leads to.
+    ///
+    /// The store opens a pool of its own, with the options of this one: its connections have other settings (for the planner),
+    /// which would be in the way of the program's own statements.
+    pub async fn connect_with(pool: PgPool) -> Result<Self, StoreError> {
+        Self::open_pool(pool, PostgresOptions::default()).await
+    }
+
+    /// Connects with a pool of these sizes and times.
+    pub async fn connect_with_options(url: &str, pool: PoolOptions) -> Result<Self, StoreError> {
+        Self::open_with(url, PostgresOptions::default().with_pool(pool)).await
+    }
+
+    /// Connects as these options say.
+    pub async fn open_with(url: &str, options: PostgresOptions) -> Result<Self, StoreError> {
+        check_schema_name(&options.schema)?;
+        let connect = tuned(parse(url)?, &options);
+        let pool = pool_options(&options.pool).min_connections(0);
+        Self::launch(pool, connect, options).await
+    }
+
+    /// Connects to the database that a pool leads to (see [`connect_with`](Self::connect_with)), as these options say.
+    pub async fn open_pool(pool: PgPool, options: PostgresOptions) -> Result<Self, StoreError> {
+        check_schema_name(&options.schema)?;
+        let connect = tuned(pool.connect_options().as_ref().clone(), &options);
+        Self::launch(pool.options().clone(), connect, options).await
+    }
+
+    /// The statements that make the store's tables in this schema, for people who run migrations by hand.
+    pub fn migrations_sql(schema: &str) -> Result<String, StoreError> {
+        check_schema_name(schema)?;
+        Ok(schema::as_sql(schema))
+    }
+
+    async fn launch(pool: PgPoolOptions, connect: PgConnectOptions, options: PostgresOptions) -> Result<Self, StoreError> {
+        let runtime = Handle::try_current();
+        let runtime = runtime.map_err(|_| misused("a PostgreSQL store is opened within a tokio runtime"))?;
+        let listening = listening_pool(connect.clone());
+        let pool = pool.connect_lazy_with(connect);
+        let origin = prepare(&pool, &options).await.map_err(Fault::into_store_error)?;
+        let PostgresOptions { pool: _, schema, migrate: _, limits, committers, batch_transitions, batch_bytes, clock } = options;
+        let announcer = Announcer::new(&schema, origin);
+        let core = Arc::new(Core { pool, wakeups: Arc::new(Wakeups::new()), memo: Memo::default(), clock, announcer });
+        let caps = Caps { transitions: batch_transitions.max(1), bytes: batch_bytes };
+        let committers = Committers::start(&core, &runtime, committers, caps);
+        let tasks = vec![
+            runtime.spawn(announce::listen(Arc::clone(&core), listening)).abort_handle(),
+            runtime.spawn(announce::announce(Arc::clone(&core))).abort_handle(),
+        ];
+        runtime.spawn(Arc::clone(&core).delete_replaced());
+        Ok(Self { shared: Arc::new(Shared { core, committers, limits, runtime, tasks }), codec: PhantomData })
+    }
+
+    pub(crate) fn limits_of(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    pub(crate) fn wakeups_of(&self) -> &Wakeups {
+        &self.shared.core.wakeups
+    }
+
+    pub(crate) fn committers(&self) -> &Committers {
+        &self.shared.committers
+    }
+
+    /// Runs an operation on the store's runtime. What was asked is done even if the answer is not waited for.
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        mode: Mode,
+        operation: impl for<'t> Fn(&'t mut Tx<'_>) -> BoxFuture<'t, Outcome<T>> + Send + Sync + 'static,
+    ) -> StoreFuture<'static, T> {
+        let core = Arc::clone(&self.shared.core);
+        let asked = self.shared.runtime.spawn(async move { core.perform(mode, &operation).await });
+        Box::pin(async move {
+            asked.await.unwrap_or_else(|error| {
+                let what =
+                    if error.is_panic() { "an operation of the store panicked" } else { "the store's runtime has ended; connect again" };
+                Err(unavailable(what))
+            })
+        })
+    }
+}
+
+/// Checks the server and the schema; gives a name for this process.
+async fn prepare(pool: &PgPool, options: &PostgresOptions) -> Outcome<String> {
+    let mut conn = pool.acquire().await?;
+    check_server(&conn)?;
+    schema::prepare(&mut conn, &options.schema, options.migrate).await?;
+    Ok(sqlx::query("SELECT gen_random_uuid()::text AS origin").fetch_one(&mut *conn).await?.try_get("origin")?)
+}
+
+impl<C> Clone for PostgresBackend<C> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), codec: PhantomData }
+    }
+}
+
+impl<C> fmt::Debug for PostgresBackend<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresBackend").field("limits", &self.shared.limits).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Shared {
+    /// The committers finish what was asked of them; then the last connection goes.
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}

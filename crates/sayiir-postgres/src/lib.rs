@@ -1,0 +1,29 @@
+//! Sayiir's durable store on PostgreSQL.
+//!
+//! ```no_run
+//! # async fn open() -> Result<(), sayiir_persistence::StoreError> {
+//! let store: sayiir_postgres::PostgresBackend = sayiir_postgres::PostgresBackend::connect("postgres://sayiir@localhost/orders").await?;
+//! # Ok(()) }
+//! ```
+//!
+//! Any number of processes share one database. What the transitions of a process have become while its last statement was
+//! on its way is one statement (group commit); each is accepted or refused by itself, and answered when it is on the
+//! disk. A process listens on one connection for what others change, and asks nothing while nothing happens. The database's
+//! clock decides what is due. Clones share one store.
+
+mod announce;
+mod backend;
+mod commit;
+mod connect;
+mod core;
+mod fault;
+mod ops;
+mod options;
+mod rows;
+mod schema;
+mod store;
+mod tx;
+
+pub use backend::PostgresBackend;
+pub use options::{PoolOptions, PostgresOptions};
+pub use sqlx::PgPool;

@@ -1,0 +1,188 @@
+//! Import of a snapshot: the root branch is put where the snapshot says, in one transition of the whole instance.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sayiir_core::branch::{BranchId, Head, JournalRef, Phase, RunNumber};
+use sayiir_core::control::{SignalKind, SignalRequest};
+use sayiir_core::journal::EntryKind;
+use sayiir_core::time::Timestamp;
+use sayiir_core::workflow::ConflictPolicy;
+use sayiir_persistence::{Import, ImportOutcome, ImportState, RunState, StartRun};
+use sqlx::Connection;
+
+use crate::fault::{Fault, Outcome, unavailable};
+use crate::ops::heads::{self, Holds, Place};
+use crate::ops::journal::NewRow;
+use crate::ops::{control, queries, start, views};
+use crate::rows::{InstanceRow, Stage, branch_id, db, kind, number};
+use crate::tx::Tx;
+
+/// The numbers of the definition and the lane are made before the transaction: what a process remembers is committed.
+pub(crate) async fn import(tx: &mut Tx<'_>, import: &Import) -> Outcome<ImportOutcome> {
+    let numbers = tx.memo.numbers.of(tx.conn, &import.definition, &import.placement).await?;
+    let mut transaction = tx.conn.begin().await?;
+    let mut inner = Tx::new(&mut transaction, tx.given, tx.memo);
+    let outcome = within(&mut inner, import, numbers).await?;
+    let news = std::mem::take(&mut inner.news);
+    transaction.commit().await?;
+    tx.news.add(news);
+    Ok(outcome)
+}
+
+async fn within(tx: &mut Tx<'_>, import: &Import, numbers: (i64, i64)) -> Outcome<ImportOutcome> {
+    let known = tx.lock(&import.instance_id).await?;
+    let running = known.as_ref().filter(|instance| instance.stage != Stage::MailOnly);
+    let run = if let Some(instance) = running {
+        heads::lock_all(tx, instance.run).await?;
+        if let Some(refusal) = refusal(tx, instance, import).await? {
+            return Ok(refusal);
+        }
+        instance.run
+    } else if import.expected.is_some() {
+        return Ok(ImportOutcome::Moved { revision: 0 });
+    } else {
+        begin(tx, known.as_ref(), import, numbers).await?
+    };
+    put(tx, run, import, numbers.1).await?;
+    tx.news.due = true;
+    tx.news.control = true;
+    tx.news.instance(&import.instance_id);
+    Ok(ImportOutcome::Imported)
+}
+
+async fn begin(tx: &mut Tx<'_>, known: Option<&InstanceRow>, import: &Import, numbers: (i64, i64)) -> Outcome<RunNumber> {
+    match start::begin(tx, known, numbers, &as_start(import), None).await {
+        // Somebody else began it meanwhile: the constraint keeps one of the two.
+        Err(Fault::Sql(sqlx::Error::Database(told))) if told.code().as_deref() == Some("23505") => {
+            Err(Fault::Store(unavailable(format!("instance {:?} was started at the same moment; ask again", import.instance_id))))
+        }
+        begun => begun,
+    }
+}
+
+fn as_start(import: &Import) -> StartRun {
+    let Import { instance_id, definition, input, results: _, state: _, first_node, placement, expected: _ } = import.clone();
+    let policy = ConflictPolicy::UseExisting;
+    StartRun { instance_id, definition, policy, input, first_node, placement, nonce: 0, lease: None, trace: None }
+}
+
+async fn refusal(tx: &mut Tx<'_>, instance: &InstanceRow, import: &Import) -> Outcome<Option<ImportOutcome>> {
+    let found = instance.definition.hash;
+    if found != import.definition.hash {
+        return Ok(Some(ImportOutcome::DefinitionMismatch { found }));
+    }
+    if !instance.is_live() {
+        return Ok(Some(ImportOutcome::Finished(queries::status(tx, instance).await?)));
+    }
+    let sql = "SELECT lease FROM branch WHERE run = $1 AND lease IS NOT NULL AND (run_at IS NULL OR run_at > $2) LIMIT 1";
+    let held = sqlx::query(sql).bind(db(instance.run.0)).bind(tx.now.as_micros()).fetch_optional(&mut *tx.conn).await?;
+    if held.is_some() {
+        return Ok(Some(ImportOutcome::Leased));
+    }
+    let root = heads::find(tx, instance.run, &BranchId::root()).await?;
+    let revision = root.as_ref().map_or(0, |root| root.revision);
+    if import.expected.is_some_and(|expected| expected != (instance.run, revision)) {
+        return Ok(Some(ImportOutcome::Moved { revision }));
+    }
+    let root = root.filter(|root| root.head.phase == Phase::Joining);
+    Ok(root.filter(|_| matches!(import.state, ImportState::Running { .. })).map(|root| ImportOutcome::Forked { node: root.head.node }))
+}
+
+async fn put(tx: &mut Tx<'_>, run: RunNumber, import: &Import, lane: i64) -> Outcome<()> {
+    let Import { instance_id: _, definition: _, input: _, results, state, first_node: _, placement, expected: _ } = import;
+    let root = BranchId::root();
+    let old = heads::find(tx, run, &root).await?.ok_or_else(|| Fault::corrupt(format!("run {run} has no root branch")))?;
+    let at = heads::lock_for_control(tx, run).await?;
+    heads::delete_all(tx, run).await?;
+    let mut revision = old.revision;
+    let input = import_results(tx, run, &mut revision, at, results).await?;
+    revision += 1;
+    let (lease, run_at, due_at, awaits, priority) = (None, None, None, None, placement.priority);
+    let place = |head| Place { run, branch: &root, revision, head, lease, run_at, due_at, awaits, lane, priority, moved_at: at };
+    let head = |node: &Arc<str>, phase| {
+        let input = if phase == Phase::Start { JournalRef::instance_input() } else { input.clone() };
+        Head { node: Arc::clone(node), phase, attempt: 0, input, fork_revision: 0 }
+    };
+    let row = NewRow::bare(run, &root, revision, EntryKind::Imported, &old.head.node, at);
+    match state {
+        ImportState::Running { node, phase, awaits, due_at, paused } => {
+            let head = head(node, *phase);
+            NewRow { node, same_as: Some(&head.input), ..row }.insert(tx).await?;
+            let awaits = awaits.as_deref().filter(|_| *phase == Phase::Awaiting);
+            // One revision less: deriving when it is due moves it on.
+            Place { revision: revision - 1, due_at: *due_at, awaits, ..place(&head) }.insert(tx).await?;
+            hold(tx, run, paused.as_ref(), at).await
+        }
+        ImportState::Completed(output) => {
+            NewRow { output: Some(output), ..row }.insert(tx).await?;
+            end(tx, run, RunState::Completed, revision).await
+        }
+        ImportState::Failed(error) => {
+            NewRow { error: Some(error), ..row }.insert(tx).await?;
+            let phase = if old.head.phase == Phase::Start { Phase::Start } else { Phase::At };
+            place(&Head { input: input.clone(), ..head(&old.head.node, phase) }).insert(tx).await?;
+            end(tx, run, RunState::Failed, revision).await
+        }
+        ImportState::Cancelled(request) => {
+            NewRow { error: request.reason.as_deref(), ..row }.insert(tx).await?;
+            let request = control::stamped(request, tx.now);
+            control::record(tx, run, SignalKind::Cancel, Some(&request)).await?;
+            control::enter(tx, run, RunState::Cancelled, Some(&request)).await
+        }
+    }
+}
+
+/// Puts a going run into its state, and derives when its root is due.
+async fn hold(tx: &mut Tx<'_>, run: RunNumber, paused: Option<&SignalRequest>, at: Timestamp) -> Outcome<()> {
+    let before = tx.find_run(run).await?.ok_or_else(|| Fault::corrupt(format!("run {run} has no instance")))?;
+    let request = paused.map(|request| control::stamped(request, tx.now));
+    if request.is_some() || before.is_paused() {
+        control::record(tx, run, SignalKind::Pause, request.as_ref()).await?;
+    }
+    let state = if request.is_some() { RunState::Paused } else { RunState::Running };
+    control::enter(tx, run, state, request.as_ref()).await?;
+    let after = tx.find_run(run).await?;
+    let requested = after.is_some_and(|after| views::requested(&after).is_some());
+    heads::move_all(tx, run, Holds { requested, paused: request.is_some() }, at).await
+}
+
+async fn end(tx: &mut Tx<'_>, run: RunNumber, state: RunState, revision: u64) -> Outcome<()> {
+    control::enter(tx, run, state, None).await?;
+    let sql = "UPDATE instance SET end_branch = $2, end_revision = $3 WHERE run = $1";
+    sqlx::query(sql).bind(db(run.0)).bind(BranchId::root().as_str()).bind(db(revision)).execute(&mut *tx.conn).await?;
+    Ok(())
+}
+
+/// Journals the results that the journal lacks; says which row holds the last one (else the instance's input).
+async fn import_results(
+    tx: &mut Tx<'_>,
+    run: RunNumber,
+    revision: &mut u64,
+    at: Timestamp,
+    results: &[(Arc<str>, Bytes)],
+) -> Outcome<JournalRef> {
+    let root = BranchId::root();
+    let sql =
+        "SELECT kind, branch, revision FROM journal WHERE run = $1 AND node = $2 AND output IS NOT NULL ORDER BY at, branch, revision";
+    let mut input = JournalRef::instance_input();
+    for (node, output) in results {
+        let found = sqlx::query(sql).bind(db(run.0)).bind(&**node).fetch_all(&mut *tx.conn).await?;
+        let mut known = None;
+        for row in &found {
+            if kind(row)?.is_result() {
+                known = Some(JournalRef { branch: branch_id(row, "branch")?, revision: number(row, "revision")? });
+                break;
+            }
+        }
+        input = if let Some(row) = known {
+            row
+        } else {
+            *revision += 1;
+            let row = NewRow::bare(run, &root, *revision, EntryKind::TaskCompleted, node, at);
+            NewRow { output: Some(output), attempt: 1, ..row }.insert(tx).await?;
+            JournalRef { branch: root.clone(), revision: *revision }
+        };
+    }
+    Ok(input)
+}

@@ -1,0 +1,216 @@
+//! The journal: rows go in once, and are found by run, branch and revision.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sayiir_core::branch::{BranchId, JournalRef, LeaseId, RunNumber};
+use sayiir_core::journal::{EntryKind, JournalRow};
+use sayiir_core::time::Timestamp;
+use sayiir_core::transition::{Entry, Output};
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+
+use crate::fault::{Fault, Outcome};
+use crate::rows::{branch_id, bytes, clean, db, kind, maybe_number, maybe_ref, most, number, run as run_of, text, time};
+use crate::tx::Tx;
+
+/// The row that is written, by reference.
+#[derive(Clone, Copy)]
+pub(crate) struct NewRow<'a> {
+    pub(crate) run: RunNumber,
+    pub(crate) branch: &'a BranchId,
+    pub(crate) revision: u64,
+    pub(crate) at: Timestamp,
+    pub(crate) lease: Option<LeaseId>,
+    pub(crate) kind: EntryKind,
+    pub(crate) node: &'a str,
+    pub(crate) attempt: u32,
+    pub(crate) output: Option<&'a [u8]>,
+    pub(crate) handed_on: Option<&'a [u8]>,
+    pub(crate) same_as: Option<&'a JournalRef>,
+    pub(crate) error: Option<&'a str>,
+}
+
+impl<'a> NewRow<'a> {
+    /// A row without a value.
+    pub(crate) const fn bare(run: RunNumber, branch: &'a BranchId, revision: u64, kind: EntryKind, node: &'a str, at: Timestamp) -> Self {
+        let (lease, attempt, output, handed_on, same_as, error) = (None, 0, None, None, None, None);
+        Self { run, branch, revision, at, lease, kind, node, attempt, output, handed_on, same_as, error }
+    }
+
+    /// A transition's row.
+    pub(crate) fn of_entry(run: RunNumber, branch: &'a BranchId, revision: u64, lease: LeaseId, entry: &'a Entry, at: Timestamp) -> Self {
+        let Entry { kind, node, attempt, output, error } = entry;
+        let (output, handed_on, same_as) = parts(output);
+        let error = error.as_deref();
+        Self { run, branch, revision, at, lease: Some(lease), kind: *kind, node, attempt: *attempt, output, handed_on, same_as, error }
+    }
+
+    pub(crate) async fn insert(self, tx: &mut Tx<'_>) -> Outcome<()> {
+        let Self { run, branch, revision, at, lease, kind, node, attempt, output, handed_on, same_as, error } = self;
+        let sql = "INSERT INTO journal (run, branch, revision, at, lease, kind, attempt, node, same_branch, same_revision, output, handed_on, error) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+        let insert = sqlx::query(sql)
+            .bind(db(run.0))
+            .bind(branch.as_str())
+            .bind(db(revision))
+            .bind(at.as_micros())
+            .bind(lease.map(|lease| db(lease.0)))
+            .bind(i16::from(kind.as_u8()))
+            .bind(i32::try_from(attempt).unwrap_or(i32::MAX))
+            .bind(node)
+            .bind(same_as.map(|row| row.branch.as_str()))
+            .bind(same_as.map(|row| db(row.revision)))
+            .bind(output)
+            .bind(handed_on)
+            .bind(error.map(clean));
+        insert.execute(&mut *tx.conn).await?;
+        Ok(())
+    }
+}
+
+/// A value's own bytes, what is handed on in their place, and the row that has it.
+pub(crate) fn parts(output: &Output) -> (Option<&[u8]>, Option<&[u8]>, Option<&JournalRef>) {
+    match output {
+        Output::Nothing => (None, None, None),
+        Output::Value(own) => (Some(&**own), None, None),
+        Output::Wrapped { own, handed_on } => (Some(&**own), Some(&**handed_on), None),
+        Output::SameAs(row) => (None, None, Some(row)),
+    }
+}
+
+/// The value of the row that `$seed` selects, or of the row it refers to. A row refers to an earlier one.
+macro_rules! value_of {
+    ($seed:expr) => {
+        concat!(
+            "(WITH RECURSIVE r AS ((SELECT j.handed_on, j.output, j.same_branch, j.same_revision, 0 AS depth FROM journal j WHERE ",
+            $seed,
+            ") UNION ALL SELECT j.handed_on, j.output, j.same_branch, j.same_revision, r.depth + 1 FROM r JOIN journal j \
+             ON j.run = k.run AND j.branch = r.same_branch AND j.revision = r.same_revision \
+             WHERE r.handed_on IS NULL AND r.output IS NULL AND r.depth < 100000) \
+             SELECT coalesce(r.handed_on, r.output) AS value FROM r WHERE r.handed_on IS NOT NULL OR r.output IS NOT NULL LIMIT 1)"
+        )
+    };
+}
+pub(crate) use value_of;
+
+const VALUES: &str = concat!(
+    "SELECT v.value FROM (SELECT $1::bigint AS run, u.* FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY u (branch, revision, ord)) k \
+     LEFT JOIN LATERAL ",
+    value_of!("j.run = k.run AND j.branch = k.branch AND j.revision = k.revision"),
+    " v ON true ORDER BY k.ord"
+);
+
+const LAST_VALUES: &str = concat!(
+    "SELECT v.value FROM (SELECT $1::bigint AS run, u.* FROM unnest($2::text[]) WITH ORDINALITY u (branch, ord)) k LEFT JOIN LATERAL ",
+    value_of!("j.run = k.run AND j.branch = k.branch ORDER BY j.revision DESC LIMIT 1"),
+    " v ON true ORDER BY k.ord"
+);
+
+pub(crate) async fn values(tx: &mut Tx<'_>, run: RunNumber, of: &[JournalRef]) -> Outcome<Vec<Bytes>> {
+    require_run(tx, run, of.is_empty()).await?;
+    let branches: Vec<&str> = of.iter().map(|row| row.branch.as_str()).collect();
+    let revisions: Vec<i64> = of.iter().map(|row| db(row.revision)).collect();
+    let found = sqlx::query(VALUES).bind(db(run.0)).bind(branches).bind(revisions).fetch_all(&mut *tx.conn).await?;
+    let mut values = Vec::with_capacity(of.len());
+    for (row, asked) in found.iter().zip(of) {
+        match bytes(row, "value")? {
+            Some(value) => values.push(value),
+            None => return Err(missing(tx, run, &asked.branch, Some(asked.revision)).await),
+        }
+    }
+    Ok(values)
+}
+
+/// The value that one row holds: handed on, else output, else of the row it refers to.
+pub(crate) async fn value(tx: &mut Tx<'_>, run: RunNumber, of: &JournalRef) -> Outcome<Bytes> {
+    let found = values(tx, run, std::slice::from_ref(of)).await?;
+    found.into_iter().next().ok_or_else(|| Fault::corrupt(format!("run {run} answers nothing about one row")))
+}
+
+/// The value of each branch's last row.
+pub(crate) async fn branch_outputs(tx: &mut Tx<'_>, run: RunNumber, branches: &[BranchId]) -> Outcome<Vec<Bytes>> {
+    require_run(tx, run, branches.is_empty()).await?;
+    let ids: Vec<&str> = branches.iter().map(BranchId::as_str).collect();
+    let found = sqlx::query(LAST_VALUES).bind(db(run.0)).bind(ids).fetch_all(&mut *tx.conn).await?;
+    let mut values = Vec::with_capacity(branches.len());
+    for (row, branch) in found.iter().zip(branches) {
+        match bytes(row, "value")? {
+            Some(value) => values.push(value),
+            None => return Err(missing(tx, run, branch, None).await),
+        }
+    }
+    Ok(values)
+}
+
+/// A row that heads or rows refer to, but that is not there (or holds no value).
+pub(crate) async fn missing(tx: &mut Tx<'_>, run: RunNumber, branch: &BranchId, revision: Option<u64>) -> Fault {
+    let instance = match tx.find_run(run).await {
+        Ok(instance) => instance.map_or_else(|| "(replaced or deleted)".to_owned(), |instance| instance.instance_id.to_string()),
+        Err(fault) => return fault,
+    };
+    let row = revision.map_or_else(|| "any row".to_owned(), |revision| format!("the row at revision {revision}"));
+    Fault::corrupt(format!("the journal of instance {instance:?} (run {run}) lacks the value of {row} of branch {branch}"))
+}
+
+/// An error if nothing is known of the run (but something was asked).
+async fn require_run(tx: &mut Tx<'_>, run: RunNumber, nothing_asked: bool) -> Outcome<()> {
+    if nothing_asked {
+        return Ok(());
+    }
+    let found = sqlx::query("SELECT 1 FROM journal WHERE run = $1 LIMIT 1").bind(db(run.0)).fetch_optional(&mut *tx.conn).await?;
+    found.map(drop).ok_or_else(|| Fault::misused(format!("run {run} is not in the store (it was replaced or deleted)")))
+}
+
+/// The sub-steps of one task: the text of the query is what its index is for.
+pub(crate) const SUB_STEPS: &str =
+    "SELECT node, output FROM journal WHERE run = $1 AND branch = $2 AND node > $3 AND node < $4 AND kind = 17 ORDER BY node";
+
+/// The sub-steps stored by the task at this node path of the branch, in order of path.
+pub(crate) async fn sub_steps(tx: &mut Tx<'_>, run: RunNumber, branch: &BranchId, node: &str) -> Outcome<Vec<(Arc<str>, Bytes)>> {
+    // The character behind the slash is the digit zero.
+    let (under, behind) = (format!("{node}/"), format!("{node}0"));
+    let asked = sqlx::query(SUB_STEPS).bind(db(run.0)).bind(branch.as_str()).bind(&under).bind(behind);
+    let found = asked.fetch_all(&mut *tx.conn).await?;
+    let mut steps = Vec::with_capacity(found.len());
+    for row in &found {
+        let path = text(row, "node")?;
+        if path.strip_prefix(under.as_str()).is_some_and(|name| !name.contains('/')) {
+            steps.push((path, bytes(row, "output")?.unwrap_or_default()));
+        }
+    }
+    Ok(steps)
+}
+
+/// A page of a run's journal in the order of time, branch, revision. The keys are sorted without the payloads.
+pub(crate) async fn page(
+    tx: &mut Tx<'_>,
+    run: RunNumber,
+    after: Option<&(Timestamp, JournalRef)>,
+    limit: usize,
+) -> Outcome<Vec<JournalRow>> {
+    let sql = "SELECT j.* FROM (SELECT branch, revision, at FROM journal WHERE run = $1 AND (at, branch, revision) > ($2, $3, $4) \
+               ORDER BY at, branch, revision LIMIT $5) k \
+               JOIN journal j ON j.run = $1 AND j.branch = k.branch AND j.revision = k.revision ORDER BY k.at, k.branch, k.revision";
+    let (at, branch, revision) = after.map_or((i64::MIN, "", 0), |(at, row)| (at.as_micros(), row.branch.as_str(), db(row.revision)));
+    let asked = sqlx::query(sql).bind(db(run.0)).bind(at).bind(branch).bind(revision).bind(most(limit));
+    asked.fetch_all(&mut *tx.conn).await?.iter().map(read).collect()
+}
+
+fn read(row: &PgRow) -> Outcome<JournalRow> {
+    let attempt: i32 = row.try_get("attempt")?;
+    Ok(JournalRow {
+        run: run_of(row)?,
+        branch: branch_id(row, "branch")?,
+        revision: number(row, "revision")?,
+        lease: maybe_number(row, "lease")?.map(LeaseId),
+        kind: kind(row)?,
+        node: text(row, "node")?,
+        attempt: u32::try_from(attempt).map_err(|_| Fault::corrupt(format!("a stored attempt is {attempt}")))?,
+        output: bytes(row, "output")?,
+        handed_on: bytes(row, "handed_on")?,
+        same_as: maybe_ref(row, "same_branch", "same_revision")?,
+        error: row.try_get("error")?,
+        at: time(row, "at")?,
+    })
+}

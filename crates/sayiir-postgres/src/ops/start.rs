@@ -1,0 +1,254 @@
+//! The beginning and the removal of a run.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use sayiir_core::branch::{BranchId, Head, JournalRef, LeaseId, Phase, RunNumber};
+use sayiir_core::journal::EntryKind;
+use sayiir_core::workflow::ConflictPolicy;
+use sayiir_persistence::{BranchView, StartOutcome, StartRun};
+use sqlx::Connection;
+
+use crate::fault::{Fault, Outcome, unavailable};
+use crate::ops::heads::{self, Place};
+use crate::ops::journal::{self, NewRow};
+use crate::ops::{events, purge, queries, sessions, views};
+use crate::rows::{InstanceRow, Stage, db, maybe_number, micros, time};
+use crate::tx::{Tx, now};
+
+/// Starts a run under an id of which nothing is known: everything in one statement, or nothing if somebody was faster.
+const START: &str = concat!(
+    "WITH c AS MATERIALIZED (SELECT ",
+    now!(),
+    " AS now), i AS (INSERT INTO instance (instance_id, run, definition, created_at, updated_at, lane, status, priority, nonce, first_node, trace) \
+     SELECT $2, nextval('run_number'), $3, c.now, c.now, $4, 1, $5, $6, $7, $8 FROM c WHERE NOT EXISTS (SELECT 1 FROM instance WHERE instance_id = $2) ON CONFLICT (instance_id) DO NOTHING RETURNING run), \
+     j AS (INSERT INTO journal (run, branch, revision, at, lease, attempt, kind, node, output) \
+     SELECT i.run, '0', 1, c.now, $9, 0, 1, $7, $10 FROM i CROSS JOIN c), \
+     b AS (INSERT INTO branch (run, branch, revision, lease, input_branch, input_revision, fork_revision, due_at, run_at, moved_at, attempt_at, \
+     lane, attempt, phase, priority, node) \
+     SELECT i.run, '0', 1, $9, '0', 1, 0, c.now, c.now + $11, c.now, c.now, $4, 0, 0, $5, $7 FROM i CROSS JOIN c) \
+     SELECT i.run, c.now FROM c LEFT JOIN i ON true"
+);
+
+/// Works outside of a transaction: the usual start is one statement.
+pub(crate) async fn start(tx: &mut Tx<'_>, request: &StartRun) -> Outcome<StartOutcome> {
+    let (definition, lane) = tx.memo.numbers.of(tx.conn, &request.definition, &request.placement).await?;
+    if let Some((lease, ttl)) = request.lease {
+        sessions::remember_ttl(tx, lease, ttl).await?;
+    }
+    for _ in 0..100 {
+        if let Some(run) = start_new(tx, definition, lane, request).await? {
+            let root = request.lease.map(|_| Box::new(root_of_new(tx, run, request)));
+            announce_start(tx, request);
+            return Ok(StartOutcome::Fresh { run, created_at: tx.now, root });
+        }
+        let mut transaction = tx.conn.begin().await?;
+        let mut inner = Tx::new(&mut transaction, tx.given, tx.memo);
+        let outcome = start_known(&mut inner, definition, lane, request).await?;
+        let news = std::mem::take(&mut inner.news);
+        transaction.commit().await?;
+        tx.news.add(news);
+        if let Some(outcome) = outcome {
+            return Ok(outcome);
+        }
+    }
+    let id = &request.instance_id;
+    Err(Fault::Store(unavailable(format!("instance {id:?} is started and deleted again and again; ask again"))))
+}
+
+async fn start_new(tx: &mut Tx<'_>, definition: i64, lane: i64, request: &StartRun) -> Outcome<Option<RunNumber>> {
+    let StartRun { instance_id, definition: _, policy: _, input, first_node, placement, nonce, lease, trace } = request;
+    let (lease, ttl) = lease.map_or((None, Duration::ZERO), |(lease, ttl)| (Some(lease), ttl));
+    let asked = sqlx::query(START)
+        .bind(tx.given())
+        .bind(&**instance_id)
+        .bind(definition)
+        .bind(lane)
+        .bind(i16::from(placement.priority.as_u8()))
+        .bind(nonce.to_be_bytes().to_vec())
+        .bind(&**first_node)
+        .bind(trace.as_deref())
+        .bind(lease.map(|lease| db(lease.0)))
+        .bind(&**input)
+        .bind(micros(ttl));
+    let row = asked.fetch_one(&mut *tx.conn).await?;
+    tx.now = time(&row, "now")?;
+    Ok(maybe_number(&row, "run")?.map(RunNumber))
+}
+
+/// Starts where something is known of the id; `None` if it is no longer.
+async fn start_known(tx: &mut Tx<'_>, definition: i64, lane: i64, request: &StartRun) -> Outcome<Option<StartOutcome>> {
+    let Some(known) = tx.lock(&request.instance_id).await? else { return Ok(None) };
+    if known.stage != Stage::MailOnly
+        && let Some(outcome) = meet(tx, &known, request).await?
+    {
+        return Ok(Some(outcome));
+    }
+    let run = begin(tx, Some(&known), (definition, lane), request, Some(request.nonce)).await?;
+    let root = match request.lease {
+        None => None,
+        // There may be events for it.
+        Some((lease, _)) => views::one(tx, lease, run, &BranchId::root()).await?,
+    };
+    Ok(Some(StartOutcome::Fresh { run, created_at: tx.now, root: root.map(Box::new) }))
+}
+
+/// What a start meets under an id that has a run; `None` if it is to replace it.
+async fn meet(tx: &mut Tx<'_>, instance: &InstanceRow, request: &StartRun) -> Outcome<Option<StartOutcome>> {
+    if instance.nonce.as_deref() == Some(request.nonce.to_be_bytes().as_slice()) {
+        let root = match request.lease {
+            None => None,
+            Some((lease, _)) => views::one(tx, lease, instance.run, &BranchId::root()).await?.filter(|root| root.revision == 1),
+        };
+        return Ok(Some(StartOutcome::Fresh { run: instance.run, created_at: instance.created_at, root: root.map(Box::new) }));
+    }
+    let found = instance.definition.hash;
+    if found != request.definition.hash {
+        return Ok(Some(StartOutcome::DefinitionMismatch { found }));
+    }
+    match request.policy {
+        ConflictPolicy::Fail => Ok(Some(StartOutcome::AlreadyExists)),
+        ConflictPolicy::UseExisting => {
+            let status = queries::status(tx, instance).await?;
+            Ok(Some(StartOutcome::Existing { status, output: output(tx, instance).await? }))
+        }
+        ConflictPolicy::TerminateExisting => Ok(None),
+    }
+}
+
+/// The output of a completed run.
+pub(crate) async fn output(tx: &mut Tx<'_>, instance: &InstanceRow) -> Outcome<Option<Bytes>> {
+    match (&instance.end, instance.state()) {
+        (Some(end), Some(sayiir_persistence::RunState::Completed)) => journal::value(tx, instance.run, end).await.map(Some),
+        (_, _) => Ok(None),
+    }
+}
+
+/// Makes a new run, in the place of what is known under the id (and locked).
+pub(crate) async fn begin(
+    tx: &mut Tx<'_>,
+    known: Option<&InstanceRow>,
+    (definition, lane): (i64, i64),
+    request: &StartRun,
+    nonce: Option<u128>,
+) -> Outcome<RunNumber> {
+    let run = match known {
+        Some(instance) if instance.stage == Stage::MailOnly => instance.run,
+        Some(_) | None => next_run(tx).await?,
+    };
+    let sql = match known {
+        Some(instance) => {
+            if instance.run != run {
+                replace(tx, instance, run).await?;
+            }
+            "UPDATE instance SET status = 1, definition = $3, created_at = $4, updated_at = $4, nonce = $5, first_node = $6, lane = $7, \
+             priority = $8, trace = $9 WHERE run = $1 AND instance_id = $2"
+        }
+        None => {
+            "INSERT INTO instance (run, instance_id, status, definition, created_at, updated_at, nonce, first_node, lane, priority, trace) \
+             VALUES ($1, $2, 1, $3, $4, $4, $5, $6, $7, $8, $9)"
+        }
+    };
+    let begun = sqlx::query(sql)
+        .bind(db(run.0))
+        .bind(&*request.instance_id)
+        .bind(definition)
+        .bind(tx.now.as_micros())
+        .bind(nonce.map(|nonce| nonce.to_be_bytes().to_vec()))
+        .bind(&*request.first_node)
+        .bind(lane)
+        .bind(i16::from(request.placement.priority.as_u8()))
+        .bind(request.trace.as_deref());
+    begun.execute(&mut *tx.conn).await?;
+    place_root(tx, run, lane, request).await?;
+    announce_start(tx, request);
+    Ok(run)
+}
+
+async fn next_run(tx: &mut Tx<'_>) -> Outcome<RunNumber> {
+    let row = sqlx::query("SELECT nextval('run_number') AS run").fetch_one(&mut *tx.conn).await?;
+    crate::rows::run(&row)
+}
+
+fn announce_start(tx: &mut Tx<'_>, request: &StartRun) {
+    tx.news.due |= request.lease.is_none();
+    tx.news.instance(&request.instance_id);
+}
+
+fn first_head(request: &StartRun) -> Head {
+    let node = request.first_node.clone();
+    Head { node, phase: Phase::Start, attempt: 0, input: JournalRef::instance_input(), fork_revision: 0 }
+}
+
+/// The root of a run under an id of which nothing was known.
+fn root_of_new(tx: &Tx<'_>, run: RunNumber, request: &StartRun) -> BranchView {
+    BranchView {
+        instance_id: request.instance_id.clone(),
+        run,
+        definition: request.definition.hash,
+        branch: BranchId::root(),
+        revision: 1,
+        head: first_head(request),
+        crashes: 0,
+        due_at: Some(tx.now),
+        pending: 0,
+        paused: false,
+        requested: None,
+        mail: 0,
+        events: Vec::new(),
+        input: request.input.clone(),
+        trace: request.trace.clone(),
+        now: tx.now,
+    }
+}
+
+async fn place_root(tx: &mut Tx<'_>, run: RunNumber, lane: i64, request: &StartRun) -> Outcome<()> {
+    let StartRun { instance_id: _, definition: _, policy: _, input, first_node, placement, nonce: _, lease, trace: _ } = request;
+    let branch = &BranchId::root();
+    let started = NewRow::bare(run, branch, 1, EntryKind::Started, first_node, tx.now);
+    NewRow { lease: lease.map(|(lease, _)| lease), output: Some(input), ..started }.insert(tx).await?;
+    let (lease, ttl): (Option<LeaseId>, _) = lease.map_or((None, Duration::ZERO), |(lease, ttl)| (Some(lease), ttl));
+    let head = &first_head(request);
+    let (revision, run_at, due_at, awaits) = (1, Some(tx.now + ttl), Some(tx.now), None);
+    let (priority, moved_at) = (placement.priority, tx.now);
+    Place { run, branch, revision, head, lease, run_at, due_at, awaits, lane, priority, moved_at }.insert(tx).await
+}
+
+/// Gives the instance's row to the new run and removes the old one with its heads, events and requests. Its journal
+/// stays until the run after it is replaced in turn.
+async fn replace(tx: &mut Tx<'_>, instance: &InstanceRow, run: RunNumber) -> Outcome<()> {
+    let old = instance.run;
+    delete_contents(tx, old).await?;
+    if let Some(oldest) = instance.previous {
+        purge::later(tx, oldest).await?;
+    }
+    let sql = "UPDATE instance SET run = $2, previous = $1, paused = false, control = 0, end_branch = NULL, end_revision = NULL, \
+               request_reason = NULL, request_by = NULL, request_at = NULL, cancel_reason = NULL, cancel_by = NULL, cancel_at = NULL, \
+               pause_reason = NULL, pause_by = NULL, pause_at = NULL WHERE run = $1";
+    sqlx::query(sql).bind(db(old.0)).bind(db(run.0)).execute(&mut *tx.conn).await?;
+    tx.news.control = true;
+    Ok(())
+}
+
+/// Deletes a run's heads, events and the keys of its events.
+async fn delete_contents(tx: &mut Tx<'_>, run: RunNumber) -> Outcome<()> {
+    heads::lock_all(tx, run).await?;
+    heads::delete_all(tx, run).await?;
+    events::delete_all(tx, run).await
+}
+
+/// Removes an instance. False if the id had no run.
+pub(crate) async fn delete(tx: &mut Tx<'_>, instance_id: &str) -> Outcome<bool> {
+    let Some(instance) = tx.lock(instance_id).await? else { return Ok(false) };
+    delete_contents(tx, instance.run).await?;
+    for run in std::iter::once(instance.run).chain(instance.previous) {
+        sqlx::query("DELETE FROM journal WHERE run = $1").bind(db(run.0)).execute(&mut *tx.conn).await?;
+    }
+    sqlx::query("DELETE FROM instance WHERE run = $1").bind(db(instance.run.0)).execute(&mut *tx.conn).await?;
+    if instance.stage == Stage::MailOnly {
+        return Ok(false);
+    }
+    tx.news.control = true;
+    tx.news.instance(&instance.instance_id);
+    Ok(true)
+}

@@ -302,6 +302,14 @@ pub enum BuildError {
         /// What was set.
         field: &'static str,
     },
+    /// A priority that there is not.
+    #[error("invalid priority {priority} of {node:?}: priorities are 1 (critical) to 5 (minimal)")]
+    InvalidPriority {
+        /// The node.
+        node: String,
+        /// What was given.
+        priority: u8,
+    },
     /// A name that stores cannot hold.
     #[error("invalid name {name:?}: {reason}")]
     InvalidName {

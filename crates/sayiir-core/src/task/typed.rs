@@ -70,6 +70,12 @@ impl Implementation {
         Self { task: Arc::new(task), identity, stateless, types: (BRANCHES, type_name::<O>()) }
     }
 
+    /// A task of another language, which takes and gives JSON.
+    #[cfg(feature = "json")]
+    pub(crate) fn of_json(task: Arc<dyn ErasedTask>) -> Self {
+        Self { task, identity: None, stateless: false, types: ("Json", "Json") }
+    }
+
     /// The Rust types that it takes and gives, as a definition says them.
     pub(crate) fn types(&self) -> TaskTypes {
         let (input, output) = self.types;

@@ -7,6 +7,8 @@ mod definition;
 mod flow;
 mod incoming;
 mod node_info;
+#[cfg(feature = "json")]
+mod outline;
 mod replace;
 mod runnable;
 mod serializable;
@@ -22,6 +24,8 @@ pub use definition::{
 };
 pub use flow::{FlowEnd, FlowsInto, Typed, Untyped};
 pub use node_info::{NodeInfo, NodeKind};
+#[cfg(feature = "json")]
+pub use outline::{Outline, OutlineBranch, OutlineJoin, OutlineNode, OutlineOptions, OutlineRetries, OutlineTasks, OutlineWorkflow};
 pub use runnable::RunnableWorkflow;
 pub use serializable::SerializableWorkflow;
 

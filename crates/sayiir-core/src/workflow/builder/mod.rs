@@ -19,6 +19,7 @@ use std::time::Duration;
 pub use forks::{BranchCollector, ForkBuilder};
 pub use loops::LoopCodec;
 pub use registered::{NoRegistry, RegistryMode, WithRegistry};
+pub(crate) use routes::check_coverage;
 pub use routes::{RouteBuilder, RouteCodec, TextKeys, TypedKeys};
 pub(crate) use steps::{Step, Steps};
 

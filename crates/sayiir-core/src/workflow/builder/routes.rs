@@ -263,7 +263,7 @@ impl<C, Input, S, M, Out, Keys> RouteBuilder<C, Input, S, M, WithRegistry, Out, 
 }
 
 /// The keys without an arm (unless there is a default arm), and the arms without a key.
-fn check_coverage(route: &str, keys: &[&str], arms: &BTreeSet<&str>, has_default: bool) -> Vec<BuildError> {
+pub(crate) fn check_coverage(route: &str, keys: &[&str], arms: &BTreeSet<&str>, has_default: bool) -> Vec<BuildError> {
     let missing: Vec<_> = keys.iter().filter(|key| !has_default && !arms.contains(**key)).map(ToString::to_string).collect();
     let orphans: Vec<_> = arms.iter().filter(|arm| !keys.contains(arm)).map(ToString::to_string).collect();
     let mut errors = Vec::new();

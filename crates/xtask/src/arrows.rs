@@ -22,6 +22,7 @@ pub(crate) const ALLOWED: &[(&str, &[&str])] = &[
     ("sayiir-driver", &["sayiir-core", "sayiir-engine", "sayiir-persistence"]),
     ("sayiir-runtime", &["sayiir-core", "sayiir-macros", "sayiir-engine", "sayiir-persistence", "sayiir-driver"]),
     ("sayiir", &["sayiir-core", "sayiir-persistence", "sayiir-runtime", "sayiir-sqlite", "sayiir-postgres"]),
+    ("sayiir-cloudflare", &["sayiir-core", "sayiir-persistence", "sayiir-driver"]),
     ("sayiir-cli", &["sayiir"]),
     ("sayiir-bench", &["sayiir"]),
     ("sayiir-sim", &["sayiir-core", "sayiir-persistence", "sayiir-driver", "sayiir-runtime", "sayiir-reference"]),

@@ -1,0 +1,134 @@
+//! The store interface over [`Sql`]: each operation is one transaction, decided in SQL.
+//!
+//! Invariant: no transaction depends on what was read before it, unless its guard looks at that again.
+
+mod claim;
+mod clock;
+mod commit;
+mod control;
+mod events;
+mod fault;
+mod import;
+mod interface;
+mod read;
+mod refusal;
+mod rows;
+mod schema;
+mod sessions;
+mod start;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use async_lock::OnceCell;
+use sayiir_core::future::MaybeSend;
+use sayiir_core::time::{Clock, Timestamp};
+use sayiir_persistence::{Limits, StoreFuture, Wakeups};
+
+use crate::sql::{Row, Sql, Statement};
+use clock::StoreClock;
+use fault::{Fault, Outcome};
+
+/// How often a change is tried again whose guard found that something had moved since it was read.
+const TRIES: usize = 16;
+
+/// What D1 takes: a value or row is at most 2,000,000 bytes; some of it is for the other columns.
+const PAYLOAD_BYTES: usize = 1_900_000;
+
+/// A store in any database that a [`Sql`] reaches. Clones share one.
+#[derive(Clone)]
+pub struct SqlStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    sql: Arc<dyn Sql>,
+    clock: StoreClock,
+    wakeups: Wakeups,
+    limits: Limits,
+    prepared: OnceCell<()>,
+}
+
+/// How a [`SqlStore`] works.
+#[derive(Clone)]
+pub struct SqlStoreOptions {
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// The sizes that are accepted.
+    pub limits: Limits,
+}
+
+impl SqlStoreOptions {
+    /// D1's sizes, on this clock.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, limits: Limits { payload_bytes: PAYLOAD_BYTES, name_bytes: 2 << 10, error_bytes: 32 << 10 } }
+    }
+}
+
+impl SqlStore {
+    /// A store in this database. Its tables are made, or their version is checked, on first use.
+    pub fn new(sql: Arc<dyn Sql>, options: SqlStoreOptions) -> Self {
+        let SqlStoreOptions { clock, limits } = options;
+        let (clock, wakeups) = (StoreClock::new(clock), Wakeups::new());
+        Self { shared: Arc::new(Shared { sql, clock, wakeups, limits, prepared: OnceCell::new() }) }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    fn wakeups(&self) -> &Wakeups {
+        &self.shared.wakeups
+    }
+
+    /// Runs the statements as one transaction.
+    async fn batch(&self, statements: Vec<Statement>) -> Outcome<Answers> {
+        let sql = &self.shared.sql;
+        self.shared.prepared.get_or_try_init(|| schema::prepare(&**sql)).await?;
+        Ok(Answers { rows: sql.batch(statements).await?.into_iter() })
+    }
+
+    /// Runs one statement, which reads.
+    async fn ask(&self, statement: Statement) -> Outcome<Vec<Row>> {
+        self.batch(vec![statement]).await?.next()
+    }
+
+    /// An operation as the interface has it.
+    fn operation<T: 'static, F>(&self, work: impl FnOnce(Self) -> F) -> StoreFuture<'static, T>
+    where
+        F: Future<Output = Outcome<T>> + MaybeSend + 'static,
+    {
+        let work = work(self.clone());
+        Box::pin(async move { work.await.map_err(Fault::into_store_error) })
+    }
+}
+
+impl fmt::Debug for SqlStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlStore").field("limits", self.limits()).finish_non_exhaustive()
+    }
+}
+
+/// The rows of each statement of a transaction, in order.
+struct Answers {
+    rows: std::vec::IntoIter<Vec<Row>>,
+}
+
+impl Answers {
+    fn next(&mut self) -> Outcome<Vec<Row>> {
+        self.rows.next().ok_or_else(|| Fault::corrupt("the database gave fewer answers than there were statements"))
+    }
+
+    fn skip(&mut self, count: usize) {
+        self.rows.by_ref().take(count).for_each(drop);
+    }
+
+    fn first(&mut self) -> Outcome<Option<Row>> {
+        Ok(self.next()?.into_iter().next())
+    }
+}

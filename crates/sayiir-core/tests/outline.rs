@@ -22,13 +22,13 @@ impl ErasedTask for Nothing {
     }
 }
 
-fn build(outline: Value) -> Result<OutlineWorkflow, BuildErrors> {
-    let outline: Outline = serde_json::from_value(outline).unwrap();
-    outline.build(&|id: &str| (id != "unknown").then(|| Arc::new(Nothing) as Arc<dyn ErasedTask>))
+fn build(outline: &Value) -> Result<OutlineWorkflow, BuildErrors> {
+    let outline = Outline::from_json(&outline.to_string()).unwrap();
+    outline.build(&|_: &str, id: &str| (id != "unknown").then(|| Arc::new(Nothing) as Arc<dyn ErasedTask>))
 }
 
 fn errors(nodes: &Value) -> Vec<BuildError> {
-    build(json!({ "name": "wrong", "nodes": nodes })).unwrap_err().into_vec()
+    build(&json!({ "name": "wrong", "nodes": nodes })).unwrap_err().into_vec()
 }
 
 fn task(id: &str) -> Value {
@@ -56,7 +56,7 @@ fn typed() -> Workflow<JsonCodec, u32, (), u32> {
         .then("unwrap", |chosen: BranchEnvelope<u32>| async move { Ok(chosen.result) })
         .loop_task("once", |x: u32| async move { Ok(LoopResult::Done(x)) }, 3)
         .loop_flow("many", |s| s.delay("pause", Duration::from_secs(1)).then("turn", |x: u32| async move { Ok(LoopResult::Done(x)) }), 4)
-        .wait_for_signal("approval", "approve", Some(Duration::from_secs(60)))
+        .wait_for_signal("approval", "approve", Some(Duration::from_mins(1)))
         .then("approved", |x: Option<u32>| async move { Ok(x.unwrap_or(0)) })
         .then_flow(child)
         .build()
@@ -84,7 +84,7 @@ fn every_kind() -> Value {
 
 #[test]
 fn an_outline_is_the_same_definition_as_what_the_builder_makes() {
-    let (outline, typed) = (build(every_kind()).unwrap(), typed());
+    let (outline, typed) = (build(&every_kind()).unwrap(), typed());
     let paths = |plan: &sayiir_core::plan::Plan| plan.nodes().iter().map(|node| node.path.to_string()).collect::<Vec<_>>();
     assert_eq!(paths(outline.plan()), paths(typed.plan()));
     assert_eq!(outline.definition_hash(), typed.definition_hash());
@@ -93,7 +93,7 @@ fn an_outline_is_the_same_definition_as_what_the_builder_makes() {
 
 #[test]
 fn what_an_outline_says_of_a_task_is_at_its_node() {
-    let outline = build(every_kind()).unwrap();
+    let outline = build(&every_kind()).unwrap();
     let metadata = &outline.plan().task_at(outline.plan().first()).unwrap().metadata;
     assert_eq!((metadata.timeout, metadata.priority), (Some(Duration::from_millis(1500)), Some(Priority::High)));
     let retries = metadata.retries.as_ref().unwrap();
@@ -108,7 +108,7 @@ fn find(outline: &OutlineWorkflow, path: &str) -> NodeIx {
 
 #[test]
 fn values_are_taken_apart_and_wrapped_without_being_changed() {
-    let outline = build(every_kind()).unwrap();
+    let outline = build(&every_kind()).unwrap();
     let (payloads, many) = (RunnableWorkflow::payloads(&outline), find(&outline, "many"));
     let apart = |text: &'static str| payloads.loop_result(many, &Bytes::from_static(text.as_bytes()));
     let large = "1234567890123456789012345678901234567890";
@@ -133,7 +133,7 @@ fn mistakes_are_told_together() {
         { "kind": "fork", "branches": [], "join": { "id": "j" } },
     ]));
     let has = |wanted: &BuildError| found.iter().filter(|error| **error == *wanted).count();
-    assert_eq!(has(&BuildError::TaskNotFound("unknown".into())), 2);
+    assert_eq!(has(&BuildError::TaskNotFound("unknown".into())), 0, "code is looked for in a graph that is right");
     assert_eq!(has(&BuildError::InvalidPriority { node: "urgent".into(), priority: 6 }), 1);
     assert_eq!(has(&BuildError::InvalidMaxIterations("never".into())), 1);
     assert_eq!(has(&BuildError::MissingBranches { branch_id: "r".into(), missing_keys: vec!["b".into()] }), 1);
@@ -144,28 +144,53 @@ fn mistakes_are_told_together() {
 }
 
 #[test]
+fn every_task_without_code_is_told() {
+    let child = json!({ "name": "child", "nodes": [task("unknown")] });
+    let found = errors(&json!([task("unknown"), task("known"), { "kind": "child", "id": "child", "workflow": child }]));
+    assert_eq!(found, [BuildError::TaskNotFound("unknown".into()), BuildError::TaskNotFound("unknown".into())]);
+}
+
+#[test]
 fn an_outline_without_nodes_is_told_in_words() {
-    let error = build(json!({ "name": "empty", "nodes": [] })).unwrap_err().to_string();
+    let error = build(&json!({ "name": "empty", "nodes": [] })).unwrap_err().to_string();
     assert!(error.contains("Workflow must have at least one task"), "{error}");
 }
 
 #[test]
 fn a_task_that_stands_twice_is_two_nodes() {
-    let outline = build(json!({ "name": "twice", "nodes": [task("a"), task("a")] })).unwrap();
+    let outline = build(&json!({ "name": "twice", "nodes": [task("a"), task("a")] })).unwrap();
     assert!(outline.plan().find("a#2").is_some());
 }
 
 #[test]
-fn nesting_is_limited_before_the_stack_is() {
+fn code_is_found_by_path_where_ids_are_used_again() {
+    let child = json!({ "name": "child", "nodes": [task("a")] });
+    let outline = json!({ "name": "parent", "nodes": [task("a"), { "kind": "child", "id": "child", "workflow": child }] });
+    let asked = std::cell::RefCell::new(Vec::new());
+    let find = |path: &str, id: &str| {
+        asked.borrow_mut().push((path.to_owned(), id.to_owned()));
+        Some(Arc::new(Nothing) as Arc<dyn ErasedTask>)
+    };
+    Outline::from_json(&outline.to_string()).unwrap().build(&find).unwrap();
+    assert_eq!(asked.into_inner(), [("a".into(), "a".into()), ("child/a".into(), "a".into())]);
+}
+
+fn nested_forks(depth: usize) -> String {
     let mut nodes = vec![json!({ "kind": "task", "id": "inner" })];
-    for depth in 0..70 {
-        nodes = vec![json!({ "kind": "loop", "id": format!("l{depth}"), "nodes": nodes, "maxIterations": 1 })];
+    for level in 0..depth {
+        let branches = json!([{ "name": "b", "nodes": nodes }]);
+        nodes = vec![json!({ "kind": "fork", "branches": branches, "join": { "id": format!("j{level}") } })];
     }
-    let text = serde_json::to_string(&json!({ "name": "deep", "nodes": nodes })).unwrap();
-    match serde_json::from_str::<Outline>(&text) {
-        Ok(_) => {
-            assert!(errors(&json!(nodes)).iter().any(|error| matches!(error, BuildError::TooDeep(_))));
-        }
-        Err(error) => assert!(error.to_string().contains("recursion limit"), "{error}"),
-    }
+    json!({ "name": "deep", "nodes": nodes }).to_string()
+}
+
+#[test]
+fn nesting_is_limited_by_the_plan_and_before_the_stack_is() {
+    let find = |_: &str, _: &str| Some(Arc::new(Nothing) as Arc<dyn ErasedTask>);
+    Outline::from_json(&nested_forks(63)).unwrap().build(&find).unwrap();
+    let errors = Outline::from_json(&nested_forks(64)).unwrap().build(&find).unwrap_err();
+    assert!(errors.iter().any(|error| matches!(error, BuildError::TooDeep(_))), "{errors}");
+    let error = Outline::from_json(&"[".repeat(1_000_000)).unwrap_err().to_string();
+    assert!(error.contains("nested deeper"), "{error}");
+    assert!(Outline::from_json(r#"{ "name": "[[[{\\\"[[[", "nodes": [] } x"#).unwrap_err().to_string().contains("trailing"));
 }

@@ -20,22 +20,24 @@ use crate::task::ErasedTask;
 /// A workflow built from an [`Outline`]: any runner, worker or driver takes it. Its input is a JSON text, handed on as it is.
 pub type OutlineWorkflow = Workflow<JsonCodec, Box<RawValue>, Value>;
 
-/// Finds the code of a task by its id. It takes and gives JSON: a join is given its branches, a route's key task gives
+/// Finds the code of tasks. It takes and gives JSON: a join is given its branches, a route's key task gives
 /// a JSON string, the last task of a loop's body gives `{"_loop": "again" | "done", "value": ..}`.
 pub trait OutlineTasks {
-    /// The task of this id, the same one each time; `None` if there is none, which is a build error.
-    fn task(&self, id: &str) -> Option<Arc<dyn ErasedTask>>;
+    /// The task at this node path (without iterations) and of this id; `None` if there is none, which is a build error.
+    ///
+    /// A path stands for one node, while a child may use its parent's ids for tasks of its own.
+    fn task(&self, path: &str, id: &str) -> Option<Arc<dyn ErasedTask>>;
 }
 
-impl<F: Fn(&str) -> Option<Arc<dyn ErasedTask>>> OutlineTasks for F {
-    fn task(&self, id: &str) -> Option<Arc<dyn ErasedTask>> {
-        self(id)
+impl<F: Fn(&str, &str) -> Option<Arc<dyn ErasedTask>>> OutlineTasks for F {
+    fn task(&self, path: &str, id: &str) -> Option<Arc<dyn ErasedTask>> {
+        self(path, id)
     }
 }
 
 /// A workflow as a tree of nodes, as the bindings of other languages write it in JSON.
 ///
-/// Nesting ends where `serde_json` does, at 128 levels of JSON.
+/// [`Outline::from_json`] reads it nested as deep as a plan may be; `serde_json` of itself ends at 128 levels of JSON.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -64,9 +66,9 @@ impl<F: Fn(&str) -> Option<Arc<dyn ErasedTask>>> OutlineTasks for F {
 ///     { "kind": "delay", "id": "grace", "ms": 60000 },
 ///     { "kind": "task", "id": "ship" }
 /// ] }"#;
-/// let outline: Outline = serde_json::from_str(json)?;
+/// let outline = Outline::from_json(json)?;
 /// let same: Arc<dyn ErasedTask> = Arc::new(Same);
-/// let workflow = outline.build(&|_: &str| Some(Arc::clone(&same)))?;
+/// let workflow = outline.build(&|_: &str, _: &str| Some(Arc::clone(&same)))?;
 /// assert!(workflow.plan().find("grace").is_some());
 /// # Ok::<(), BoxError>(())
 /// ```

@@ -1,14 +1,48 @@
 //! The `sayiir` command: one module a verb.
 
+mod control;
+mod delete;
 mod demo;
+mod ending;
+mod graph;
+mod instance;
+mod list;
+mod log;
+mod manual;
+mod payload;
+mod screen;
+mod show;
+mod signal;
+mod standing;
+mod store;
+mod text;
+mod wait;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use anyhow::Context as _;
+use clap::{CommandFactory as _, Parser, Subcommand};
 
-/// Durable workflows inside your own program.
+use control::{Control, ControlArgs};
+use ending::{Verdict, conclude};
+
+const AFTER_HELP: &str = "\
+The store that a verb works on is given by --store or SAYIIR_STORE. Verbs work beside the programs that use it, and neither make nor migrate one.
+
+Exit status: 0 done, 1 failed, 2 wrong usage; `sayiir wait` has a 3.
+
+Environment: SAYIIR_STORE (the store), RUST_LOG (what the libraries say, such as debug), NO_COLOR, COLUMNS (the width of tables).
+
+Examples:
+  sayiir list --store sqlite:orders.db --status failed
+  export SAYIIR_STORE=sqlite:orders.db
+  sayiir show order-17 --payloads
+  sayiir graph order-17 > order-17.mmd";
+
+/// Durable workflows inside your own program: the operator's command.
 #[derive(Parser)]
-#[command(name = "sayiir", version, arg_required_else_help = true)]
+#[command(name = "sayiir", version, arg_required_else_help = true, max_term_width = 120)]
+#[command(after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -16,12 +50,56 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    #[command(flatten)]
+    OfStore(StoreVerb),
     /// Run real GitHub webhook payloads through durable workflows, and survive being killed
     Demo(demo::DemoArgs),
+    Completions(manual::CompletionsArgs),
+    Man(manual::ManArgs),
+}
+
+/// What is done with a store.
+#[derive(Subcommand)]
+enum StoreVerb {
+    List(list::ListArgs),
+    Show(show::ShowArgs),
+    Graph(graph::GraphArgs),
+    Signal(signal::SignalArgs),
+    /// End instances
+    Cancel(ControlArgs),
+    /// Hold instances: what runs may finish its step
+    Pause(ControlArgs),
+    /// Let paused instances go on
+    Unpause(ControlArgs),
+    Wait(wait::WaitArgs),
+    Delete(delete::DeleteArgs),
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().verb {
+    let verb = Cli::parse().verb;
+    log::init();
+    match verb {
+        Verb::OfStore(verb) => conclude(run(verb)),
         Verb::Demo(args) => demo::run(&args),
+        Verb::Completions(args) => conclude(manual::completions(&args, Cli::command())),
+        Verb::Man(args) => conclude(manual::man(&args, Cli::command())),
     }
+}
+
+fn run(verb: StoreVerb) -> Verdict {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.context("could not start the runtime")?;
+    runtime.block_on(async {
+        match verb {
+            StoreVerb::List(args) => list::run(&args).await,
+            StoreVerb::Show(args) => show::run(&args).await,
+            StoreVerb::Graph(args) => graph::run(&args).await,
+            StoreVerb::Signal(args) => signal::run(&args).await,
+            StoreVerb::Cancel(args) => control::run(Control::Cancel, &args).await,
+            StoreVerb::Pause(args) => control::run(Control::Pause, &args).await,
+            StoreVerb::Unpause(args) => control::run(Control::Unpause, &args).await,
+            StoreVerb::Wait(args) => wait::run(&args).await,
+            StoreVerb::Delete(args) => delete::run(&args).await,
+        }
+    })
 }

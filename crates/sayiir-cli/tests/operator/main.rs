@@ -1,0 +1,105 @@
+//! The operator's command as operators meet it: the real binary, in a shell, on a store that the library filled.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice, reason = "tests")]
+
+mod errors;
+mod fixture;
+mod json;
+mod shell;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use fixture::Fixture;
+use sayiir::prelude::*;
+
+#[test]
+fn every_table_is_as_it_was() {
+    Fixture::full().check_page(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/operator/tables.md"));
+}
+
+#[test]
+fn the_page_of_the_guide_is_true() {
+    Fixture::full().check_page(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/command-line.md"));
+}
+
+#[test]
+fn colours_are_for_terminals_and_those_who_ask() {
+    let fixture = Fixture::full();
+    assert!(!fixture.good("sayiir list").contains('\u{1b}'));
+    assert!(fixture.good("CLICOLOR_FORCE=1 sayiir list").contains("\u{1b}[31mfailed"));
+    assert!(!fixture.good("NO_COLOR=1 sayiir show order-2").contains('\u{1b}'));
+}
+
+#[test]
+fn a_terminal_is_never_overrun() {
+    let fixture = Fixture::full();
+    for (line, columns) in [("list", 60), ("show order-2", 70), ("show order-1 --payloads", 50), ("show import-1", 80)] {
+        let out = fixture.good(&format!("COLUMNS={columns} sayiir {line}"));
+        // The head of an instance is for the terminal to wrap, so that all of it can be read.
+        let table = out.lines().skip_while(|line| line.starts_with(char::is_lowercase) || line.starts_with("    "));
+        for line in table {
+            assert!(line.chars().count() <= columns, "{columns}: {line:?}");
+        }
+    }
+}
+
+#[test]
+fn control_reaches_what_runs_in_another_process() {
+    let fixture = Fixture::full();
+    assert_eq!(fixture.good("sayiir cancel order-9 order-8 --reason 'no money' --by ada"), "cancelled order-9\ncancelled order-8\n");
+    let by_ada = WorkflowStatus::Cancelled { reason: Some("no money".into()), cancelled_by: Some("ada".into()) };
+    assert_eq!(fixture.record("order-9").summary.status, by_ada);
+    // Again is fine; what has ended otherwise is told, and does not keep the others from being done.
+    fixture.good("sayiir cancel order-9");
+    let ran = fixture.run("sayiir cancel order-1 order-10");
+    assert_eq!((ran.code, ran.out.as_str()), (1, "cancelled order-10\n"));
+    assert!(ran.err.contains("order-1\" is completed"), "{}", ran.err);
+
+    assert_eq!(fixture.good("sayiir pause order-4 --by ada"), "paused order-4\n");
+    assert!(matches!(fixture.record("order-4").summary.status, WorkflowStatus::Paused { .. }));
+    assert_eq!(fixture.good("sayiir unpause order-4 order-6"), "unpaused order-4\nunpaused order-6\n");
+    assert!(matches!(fixture.record("order-6").summary.status, WorkflowStatus::AwaitingSignal { .. }));
+}
+
+#[test]
+fn a_wait_ends_as_its_instance_does() {
+    let fixture = Fixture::full();
+    assert_eq!(fixture.good("sayiir wait order-1"), "order-1 completed\n\"42 euros\"\n");
+    for (id, code, words) in
+        [("order-2", 1, "the bank says no"), ("order-5", 1, "ordered twice"), ("order-6", 3, "paused"), ("order-4", 3, "approval")]
+    {
+        let ran = fixture.run(&format!("sayiir wait {id} --timeout 0s"));
+        assert_eq!((ran.code, ran.err.as_str()), (code, ""), "{id}");
+        assert!(ran.out.contains(words), "{id}: {}", ran.out);
+    }
+    // Another process ends what is waited for.
+    let waiting = fixture.command("exec sayiir wait order-9 --json").stdout(std::process::Stdio::piped()).spawn().unwrap();
+    fixture.good("sayiir cancel order-9");
+    let ran = shell::ran(&waiting.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.out.as_str()), (1, "{\"instance_id\":\"order-9\",\"status\":\"cancelled\"}\n"));
+}
+
+#[test]
+fn an_event_sets_going_what_another_process_drives() {
+    let fixture = Fixture::full();
+    fixture.catch_up();
+    let imports = WorkflowSet::new().with(Arc::new(fixture::import_flow()));
+    let worker = fixture.block_on(LocalWorker::builder(fixture.store.clone()).spawn(imports)).unwrap();
+    fixture.good("sayiir signal import-2 gate 1");
+    assert_eq!(fixture.good("sayiir wait import-2 --timeout 60s"), "import-2 completed\n1\n");
+    worker.shutdown();
+    fixture.block_on(worker.join()).unwrap();
+}
+
+#[test]
+fn what_a_packager_needs_is_printed() {
+    let fixture = Fixture::empty();
+    for (shell, words) in [("bash", "complete -F _sayiir"), ("zsh", "#compdef sayiir"), ("fish", "complete -c sayiir")] {
+        assert!(fixture.good(&format!("sayiir completions {shell}")).contains(words), "{shell}");
+    }
+    assert!(fixture.good("sayiir man").contains(".TH sayiir 1"));
+    assert_eq!(fixture.good("sayiir man --out man"), "");
+    for page in ["sayiir.1", "sayiir-list.1", "sayiir-signal.1"] {
+        assert!(fixture.path().join("man").join(page).exists(), "{page}");
+    }
+}

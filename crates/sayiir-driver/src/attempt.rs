@@ -21,6 +21,7 @@ use sayiir_persistence::{CommitOutcome, Refusal, StoreError};
 
 use crate::ask::ask;
 use crate::branch::is_same_attempt;
+use crate::held::Drive;
 use crate::session::Session;
 
 /// An attempt at a task, from its begin to its end.
@@ -29,6 +30,8 @@ pub(crate) struct RunningAttempt {
     session: Weak<Session>,
     workflow: Arc<dyn RunnableWorkflow>,
     node: Arc<str>,
+    /// What the session's keeper knows of it.
+    drive: Arc<Drive>,
     state: Mutex<State>,
     over: AtomicBool,
 }
@@ -55,22 +58,18 @@ enum Sure {
     Lost,
 }
 
-impl State {
-    /// The branch as an accepted sub-step leaves it.
-    fn moved(&mut self, at: Option<Timestamp>) {
-        if let Some(branch) = &mut self.branch {
-            branch.revision += 1;
-            (branch.crashes, branch.due_at) = (0, None);
-            branch.now = at.unwrap_or(branch.now);
-        }
-    }
-}
-
 impl RunningAttempt {
-    pub(crate) fn new(session: &Arc<Session>, workflow: &Arc<dyn RunnableWorkflow>, branch: Box<BranchView>, node: Arc<str>) -> Arc<Self> {
+    pub(crate) fn new(
+        session: &Arc<Session>,
+        workflow: &Arc<dyn RunnableWorkflow>,
+        branch: Box<BranchView>,
+        node: Arc<str>,
+        drive: Arc<Drive>,
+    ) -> Arc<Self> {
+        drive.begin(branch.revision);
         let state = State { branch: Some(branch), unsure: None, stored: None, asked: BTreeSet::new() };
         let (session, workflow) = (Arc::downgrade(session), Arc::clone(workflow));
-        Arc::new(Self { session, workflow, node, state: Mutex::new(state), over: AtomicBool::new(false) })
+        Arc::new(Self { session, workflow, node, drive, state: Mutex::new(state), over: AtomicBool::new(false) })
     }
 
     /// Ends the attempt when it is dropped, however its drive ends.
@@ -86,6 +85,16 @@ impl RunningAttempt {
             self.make_sure(&session, &mut state).await?;
         }
         Ok(state.branch.take())
+    }
+
+    /// An accepted sub-step moved the branch.
+    fn moved(&self, state: &mut State, at: Option<Timestamp>) {
+        if let Some(branch) = &mut state.branch {
+            branch.revision += 1;
+            (branch.crashes, branch.due_at) = (0, None);
+            branch.now = at.unwrap_or(branch.now);
+            self.drive.moved();
+        }
     }
 
     fn over(&self) -> AttemptError {
@@ -152,11 +161,11 @@ impl RunningAttempt {
         state.unsure = None;
         match outcome? {
             CommitOutcome::Accepted { at, readied_parent: _ } => {
-                state.moved(Some(at));
+                self.moved(state, Some(at));
                 Ok(Sure::Stored)
             }
             CommitOutcome::AlreadyAccepted => {
-                state.moved(None);
+                self.moved(state, None);
                 Ok(Sure::Stored)
             }
             CommitOutcome::Refused(Refusal::Moved) => self.reload(session, state).await,
@@ -233,5 +242,6 @@ pub(crate) struct AttemptGuard(Arc<RunningAttempt>);
 impl Drop for AttemptGuard {
     fn drop(&mut self) {
         self.0.over.store(true, Ordering::Release);
+        self.0.drive.end();
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sayiir_core::branch::{BranchView, Phase};
 use sayiir_core::control::{SignalKind, SignalRequest};
+use sayiir_core::journal::EntryKind;
 use sayiir_core::rules::{Rule, holds};
 use sayiir_core::transition::{Next, Transition};
 use sayiir_core::workflow::RunnableWorkflow;
@@ -17,7 +18,9 @@ use crate::ask::ask;
 use crate::commit::Committed;
 use crate::figures;
 use crate::group::{Fault, Ticket};
-use crate::session::{Hold, Session};
+use crate::held::Hold;
+use crate::host::Host;
+use crate::session::Session;
 use crate::span;
 use crate::task::TaskEnd;
 use crate::workflows::WorkflowSet;
@@ -98,7 +101,7 @@ impl Session {
                     Err(cause) => return Err(Fault::at(&branch, cause)),
                 };
                 match outcome {
-                    CommitOutcome::Accepted { .. } => {}
+                    CommitOutcome::Accepted { .. } => self.note_retry(&transition),
                     CommitOutcome::AlreadyAccepted | CommitOutcome::Refused(_) => ticket.group().note_left(),
                 }
                 figures::committed(workflow.plan(), &branch, &transition, &outcome);
@@ -147,23 +150,34 @@ impl Session {
                 }
             }
             Effect::ApplyControl(kind) => {
-                self.apply_control(&branch.instance_id, kind).await.map_err(|cause| Fault::at(&branch, cause))?;
+                self.apply_control(&*self.host, &branch.instance_id, kind).await.map_err(|cause| Fault::at(&branch, cause))?;
                 self.reloaded(branch, Input::Taken).await
             }
         }
     }
 
+    /// An attempt that failed here and is tried again is one that others may be better at.
+    fn note_retry(&self, Transition { run, branch, entry, next, .. }: &Transition) {
+        let failed = entry.as_ref().is_some_and(|entry| entry.kind == EntryKind::AttemptFailed);
+        if let Next::Release { head, .. } = next
+            && failed
+            && self.options.head_start.is_some()
+        {
+            self.shy.failed((*run, branch.clone()), head);
+        }
+    }
+
     /// Applies the recorded request, if it is still there.
-    pub(crate) async fn apply_control(&self, instance_id: &Arc<str>, kind: SignalKind) -> Result<(), StoreError> {
+    pub(crate) async fn apply_control(&self, host: &dyn Host, instance_id: &Arc<str>, kind: SignalKind) -> Result<(), StoreError> {
         let action = match kind {
             SignalKind::Cancel => ControlAction::Cancel,
             SignalKind::Pause => ControlAction::Pause,
         };
-        let recorded = ask(&*self.host, self.options.patience, || self.store.requested_control(instance_id, kind)).await?;
+        let recorded = ask(host, self.options.patience, || self.store.requested_control(instance_id, kind)).await?;
         if let Some(SignalRequest { reason, requested_by, requested_at: _ }) = recorded {
             let command =
                 ControlCommand { instance_id: Arc::clone(instance_id), action, request: SignalRequest::new(reason, requested_by) };
-            ask(&*self.host, self.options.patience, || self.store.control(command.clone())).await?;
+            ask(host, self.options.patience, || self.store.control(command.clone())).await?;
         }
         Ok(())
     }

@@ -73,11 +73,19 @@ impl Session {
 
     /// Gives a branch back as it is. A refusal is fine: somebody else has it then.
     pub(crate) async fn hand_back(&self, workflow: &dyn RunnableWorkflow, branch: &BranchView) -> Result<(), StoreError> {
-        let definition = Definition { plan: workflow.plan(), payloads: workflow.payloads() };
-        if let Decision::Commit(transition) = decide(definition, branch, Input::HandBack) {
+        if let Some(transition) = Self::hand_back_of(workflow, branch) {
             self.commit(&transition).await?;
         }
         Ok(())
+    }
+
+    /// The transition that gives a branch back as it is.
+    pub(crate) fn hand_back_of(workflow: &dyn RunnableWorkflow, branch: &BranchView) -> Option<Transition> {
+        let definition = Definition { plan: workflow.plan(), payloads: workflow.payloads() };
+        match decide(definition, branch, Input::HandBack) {
+            Decision::Commit(transition) => Some(*transition),
+            Decision::Do(_) => None,
+        }
     }
 
     /// Makes an error's text one that every store can hold, and keeps back what this session cannot go on

@@ -1,5 +1,6 @@
 //! What the driver needs of the world it runs in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sayiir_core::future::{BoxFuture, MaybeSend, MaybeSync};
@@ -12,6 +13,12 @@ pub trait Host: MaybeSend + MaybeSync + 'static {
 
     /// Runs a future beside the caller.
     fn spawn(&self, future: BoxFuture<'static, ()>) -> Box<dyn AbortTask>;
+
+    /// A part of this world that goes on while tasks hold up the rest of it: its timers ring and what is spawned in it runs, though a
+    /// task keeps every thread here busy or blocks it. `None` where there is no such part.
+    fn apart(&self) -> Option<Arc<dyn Host>> {
+        None
+    }
 
     /// Makes `span` continue the trace that an instance was started in, a W3C `traceparent`. Called before the span is entered.
     /// A host that exports no traces does nothing.

@@ -1,5 +1,8 @@
 //! Keeps a session's leases, and aborts tasks whose branches are no longer its own.
+//!
+//! It works while something is held, on a host that tasks do not hold up; a session that holds nothing asks nothing.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -7,36 +10,66 @@ use event_listener::EventListener;
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use sayiir_core::control::SignalKind;
-use sayiir_persistence::Store;
+use sayiir_persistence::{Store, StoreError};
 
 use crate::figures;
+use crate::held::HeldOnce;
 use crate::host::Host;
-use crate::session::{HeldOnce, Session};
+use crate::session::{Session, SessionOptions};
 
 /// So many leases are renewed in one call.
 const BATCH: usize = 512;
 /// A burst of announcements becomes one look in this time.
 const BURST: Duration = Duration::from_millis(50);
 
+/// How often the keeper looks, and at which look it renews.
+struct Pace {
+    look: Duration,
+    looks: u32,
+    /// There is time for a few more tries before the leases end.
+    soon: Duration,
+}
+
+impl Pace {
+    fn new(options: &SessionOptions) -> Self {
+        let half = options.ttl / 2;
+        let looks = half.as_nanos().div_ceil(options.look.as_nanos().max(1));
+        let looks = u32::try_from(looks).unwrap_or(u32::MAX).max(1);
+        Self { look: half / looks, looks, soon: half / 8 }
+    }
+}
+
 /// Starts the keeper of a session; it ends when `ended` resolves, which is when the session is dropped.
 pub(crate) fn start(session: &Arc<Session>, ended: oneshot::Receiver<()>) {
     let news = session.store.wakeups().listen_control();
-    let (store, host) = (Arc::clone(&session.store), Arc::clone(&session.host));
-    let keeper = keep(Arc::downgrade(session), store, host, session.options.ttl / 2, news, ended);
+    let (store, host) = (Arc::clone(&session.store), Arc::clone(&session.apart));
+    let keeper = keep(Arc::downgrade(session), store, host, Pace::new(&session.options), news, ended);
     // Never aborted: it ends with its session.
-    drop(session.host.spawn(Box::pin(keeper)));
+    drop(session.apart.spawn(Box::pin(keeper)));
 }
 
 async fn keep(
     session: Weak<Session>,
     store: Arc<dyn Store>,
     host: Arc<dyn Host>,
-    half: Duration,
+    pace: Pace,
     mut news: EventListener,
     mut ended: oneshot::Receiver<()>,
 ) {
-    let mut timer = host.sleep(half);
+    let (mut timer, mut looks) = (host.sleep(pace.look), 0);
     loop {
+        let empty = match session.upgrade() {
+            Some(session) => session.held.listen_if_empty(),
+            None => return,
+        };
+        if let Some(filled) = empty {
+            match select(&mut ended, select(&mut news, filled)).await {
+                Either::Left(_) => return,
+                Either::Right((Either::Left(_), _)) => news = store.wakeups().listen_control(),
+                Either::Right((Either::Right(_), _)) => (timer, looks) = (host.sleep(pace.look), 0),
+            }
+            continue;
+        }
         let told = match select(&mut ended, select(&mut news, &mut timer)).await {
             Either::Left(_) => return,
             Either::Right((Either::Left(_), _)) => true,
@@ -46,62 +79,80 @@ async fn keep(
             // Before the look, so that nothing is missed.
             news = store.wakeups().listen_control();
         } else {
-            timer = host.sleep(half);
+            timer = host.sleep(pace.look);
+            looks += 1;
         }
         let Some(session) = session.upgrade() else { return };
-        let held = session.held_now();
-        if told {
-            for run in held.chunk_by(|((one, _), _), ((other, _), _)| one == other) {
-                look(&session, run).await;
+        if looks >= pace.looks {
+            looks = 0;
+            if let Err(error) = renew(&session).await {
+                // Until a lease is taken over nothing is lost.
+                tracing::warn!(%error, "could not renew leases");
+                (timer, looks) = (host.sleep(pace.soon.min(pace.look)), pace.looks - 1);
             }
+        } else if let Err(error) = look(&session).await {
+            tracing::warn!(%error, "could not look at leases");
+        }
+        if told {
             drop(session);
             host.sleep(BURST).await;
-        } else {
-            for batch in held.chunks(BATCH) {
-                if !renew(&session, batch).await {
-                    // There is time for a few more tries before the leases end.
-                    timer = host.sleep(half / 8);
-                }
-            }
         }
     }
 }
 
-/// Looks what became of branches of one run. It writes nothing: another process would take that for news in its turn.
-async fn look(session: &Session, held: &[HeldOnce]) {
-    let Some(((run, _), _)) = held.first() else { return };
-    let ids = held.iter().map(|((_, id), _)| id.clone()).collect();
-    match session.store.load(session.lease, *run, ids).await {
-        Ok(views) => {
-            for lost in held.iter().filter(|((_, id), _)| !views.iter().any(|view| view.branch == *id)) {
-                session.abort_task(lost);
-            }
-            // A pause lets the step end; a cancel does not.
-            if let Some(view) = views.iter().find(|view| view.requested == Some(SignalKind::Cancel))
-                && let Err(error) = session.apply_control(&view.instance_id, SignalKind::Cancel).await
-            {
-                tracing::warn!(instance_id = &*view.instance_id, %error, "could not apply a request to cancel; its owners will");
-            }
-        }
-        Err(error) => tracing::warn!(%run, %error, "could not look at leases"),
+/// Looks what became of the branches at which tasks run. It writes nothing: another process would take that for news in its turn.
+async fn look(session: &Session) -> Result<(), StoreError> {
+    let held: Vec<_> = session.held.now().into_iter().filter(|held| held.drive.running().is_some()).collect();
+    if held.is_empty() {
+        return Ok(());
     }
+    let leased = session.store.leased(session.lease).await?;
+    let leased: BTreeMap<_, _> = leased.into_iter().map(|(run, branch, revision)| ((run, branch), revision)).collect();
+    let revisions = held.iter().map(|held| leased.get(&held.key).copied()).collect();
+    compare(session, held, revisions).await
 }
 
-/// Renews, and says whether the store answered.
-async fn renew(session: &Session, held: &[HeldOnce]) -> bool {
-    let keys = held.iter().map(|(key, _)| key.clone()).collect();
-    match session.store.renew(session.lease, session.options.ttl, keys).await {
-        Ok(answers) => {
-            for (lost, _) in held.iter().zip(answers).filter(|(_, revision)| revision.is_none()) {
-                figures::lease_lost();
-                session.abort_task(lost);
-            }
-            true
-        }
-        // Until a lease is taken over nothing is lost.
-        Err(error) => {
-            tracing::warn!(%error, "could not renew leases");
-            false
+async fn renew(session: &Session) -> Result<(), StoreError> {
+    let mut held = session.held.now();
+    while !held.is_empty() {
+        let batch: Vec<_> = held.drain(..held.len().min(BATCH)).collect();
+        let keys = batch.iter().map(|held| held.key.clone()).collect();
+        let revisions = session.store.renew(session.lease, session.options.ttl, keys).await?;
+        revisions.iter().filter(|revision| revision.is_none()).for_each(|_| figures::lease_lost());
+        compare(session, batch, revisions).await?;
+    }
+    Ok(())
+}
+
+/// Aborts the tasks whose branches are lost, and looks at those that somebody moved.
+async fn compare(session: &Session, held: Vec<HeldOnce>, revisions: Vec<Option<u64>>) -> Result<(), StoreError> {
+    let mut moved = Vec::new();
+    for (held, revision) in held.into_iter().zip(revisions) {
+        match (revision, held.drive.running()) {
+            (None, _) => session.held.abort(&held),
+            (Some(revision), Some(known)) if revision != known => moved.push((held, known)),
+            (Some(_), _) => {}
         }
     }
+    for of_run in moved.chunk_by(|(one, _), (other, _)| one.key.0 == other.key.0) {
+        look_at_run(session, of_run).await?;
+    }
+    Ok(())
+}
+
+/// A pause lets the step end; a cancel does not.
+async fn look_at_run(session: &Session, moved: &[(HeldOnce, u64)]) -> Result<(), StoreError> {
+    let Some((HeldOnce { key: (run, _), .. }, _)) = moved.first() else { return Ok(()) };
+    let ids = moved.iter().map(|(held, _)| held.key.1.clone()).collect();
+    let views = session.store.load(session.lease, *run, ids).await?;
+    if let Some(view) = views.iter().find(|view| view.requested == Some(SignalKind::Cancel)) {
+        return session.apply_control(&*session.apart, &view.instance_id, SignalKind::Cancel).await;
+    }
+    for (held, known) in moved {
+        match views.iter().find(|view| view.branch == held.key.1) {
+            Some(view) => held.drive.looked_at(*known, view.revision),
+            None => session.held.abort(held),
+        }
+    }
+    Ok(())
 }

@@ -150,7 +150,12 @@ async fn claim(
         if request.limit == 0 {
             return Ok(any);
         }
-        let branches = ask(&*session.host, session.options.patience, || session.store.claim(request.clone())).await?;
+        let mut times = 0;
+        let asked = ask(&*session.host, session.options.patience, || {
+            times += 1;
+            session.store.claim(request.clone())
+        });
+        let branches = asked.await?;
         any |= !branches.is_empty();
         if branches.iter().any(|branch| branch.run != run) {
             // Whoever started the run that took this one's place has it driven as they like.
@@ -164,6 +169,10 @@ async fn claim(
         let full = branches.len() == BATCH;
         for branch in branches {
             session.drive(group, workflows, branch);
+        }
+        if times > 1 {
+            // What was taken by one that was not answered, the next one did not find.
+            any |= session.adopt(group, workflows, Some(run)).await?;
         }
         if !full {
             return Ok(any);
@@ -242,9 +251,9 @@ impl Drop for RunGuard {
         }
         self.group.abort();
         if let Some(run) = self.run {
-            let (session, workflows) = (Arc::clone(&self.session), Arc::clone(&self.workflows));
+            let (session, group, workflows) = (Arc::clone(&self.session), Arc::clone(&self.group), Arc::clone(&self.workflows));
             let back = async move {
-                if let Err(error) = session.give_back(&workflows, run).await {
+                if let Err(error) = session.give_back(&group, &workflows, run).await {
                     tracing::warn!(%run, %error, "could not give a run back; its leases will expire");
                 }
             };

@@ -24,7 +24,8 @@ use crate::ask::ask;
 use crate::attempt::RunningAttempt;
 use crate::beside::Permit;
 use crate::group::Fault;
-use crate::session::{Hold, Session};
+use crate::held::Hold;
+use crate::session::Session;
 use crate::span;
 
 /// How long a task that is to run alone waits for others to end, and how long it keeps others from starting.
@@ -54,7 +55,7 @@ impl Session {
         let input = self.task_input(&**workflow, &branch, &run).await.map_err(|cause| Fault::at(&branch, cause))?;
         let context = Self::context(&**workflow, &branch, &run);
         let (instance_id, id) = (Arc::clone(&branch.instance_id), branch.branch.clone());
-        let attempt = RunningAttempt::new(self, workflow, branch, Arc::clone(&run.path));
+        let attempt = RunningAttempt::new(self, workflow, branch, Arc::clone(&run.path), Arc::clone(hold.drive()));
         let guard = attempt.guard();
         let context = Arc::new(context.with_services(Arc::<RunningAttempt>::clone(&attempt)));
         let running = async move { task.run(input).await };

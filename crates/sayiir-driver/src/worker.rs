@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use sayiir_core::branch::LeaseId;
+use futures_util::future::{Either, select};
+use sayiir_core::branch::{BranchView, LeaseId};
 use sayiir_persistence::{ClaimRequest, ClaimScope, Process, StoreError};
 
 use crate::group::Group;
@@ -49,27 +50,50 @@ pub struct Worker {
     options: WorkerOptions,
 }
 
-/// What a worker knows of the others on its host.
-struct Others {
-    /// Live ones, when they were asked for.
+/// How long a last look may take once the worker is to stop.
+const LAST_LOOK: Duration = Duration::from_secs(1);
+/// How long it takes at most to give leases back.
+const GIVE_BACK_WITHIN: Duration = Duration::from_secs(5);
+/// A claim that was not answered may still be applied: it is looked so often what it brought.
+const LOOKS_AFTER_SILENCE: u32 = 2;
+
+/// What a worker knows between its looks for work.
+struct Watch {
+    /// Live workers on its host, when they were asked for.
     live: Vec<(LeaseId, Process)>,
     /// Something was announced since then.
     stale: bool,
     /// They may be asked for again.
     may_ask: bool,
+    /// How often it is still to be looked whether a claim that was not answered brought something.
+    unsure: u32,
+    /// How many looks in a row found nothing.
+    idle: u32,
+    /// How many looks in a row failed.
+    failures: u32,
 }
 
 /// What a look for work came to.
 enum Seen {
     /// There was no place for more; there may be more.
     Full,
+    /// Others are to have what was given back first.
+    GaveWay(Duration),
     /// All that is due was taken.
     All {
-        /// Whether that was anything.
-        any: bool,
         /// How long until there is more, if that is known.
         next: Option<Duration>,
     },
+}
+
+/// What a worker waits for, and for how long at most.
+enum Await {
+    /// Work.
+    Work(Duration),
+    /// A place for more.
+    Place(Duration),
+    /// Nothing but the time.
+    Time(Duration),
 }
 
 /// What ended a worker's wait.
@@ -99,119 +123,195 @@ impl Worker {
     /// Works until `stop` resolves; then takes nothing new, and returns while what it drives ends its step and is given back.
     pub async fn work(&self, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop.fuse());
-        let mut others = Others { live: Vec::new(), stale: true, may_ask: true };
+        let mut watch = Watch { live: Vec::new(), stale: true, may_ask: true, unsure: 0, idle: 0, failures: 0 };
         let mut quiet = self.session.host.sleep(Duration::ZERO);
-        let (mut failures, mut idle): (u32, u32) = (0, 0);
         loop {
             let (due, ended) = (self.session.store.wakeups().listen_due(), self.group.listen());
-            let asked_before = others.may_ask;
-            let (wait, full) = match self.look(&mut others).await {
-                Ok(seen) => {
-                    failures = 0;
-                    match seen {
-                        Seen::Full => (self.options.safety_poll, true),
-                        Seen::All { any, next } => {
-                            idle = if any { 0 } else { idle.saturating_add(1) };
-                            let poll = self.poll(idle);
-                            (next.map_or(poll, |next| next.min(poll)), false)
-                        }
-                    }
-                }
-                Err(error) => {
-                    failures = failures.saturating_add(1);
-                    tracing::warn!(%error, failures, "a worker cannot look for work");
-                    (Duration::from_millis(10 << failures.min(9)), false)
+            let asked_before = watch.may_ask;
+            let seen = match select(Box::pin(self.look(&mut watch)), &mut stop).await {
+                Either::Left((seen, _)) => seen,
+                Either::Right(((), look)) => {
+                    // What it is about to claim is given back at once; a store that is away is not waited for.
+                    self.group.drain();
+                    let _ = select(look, self.session.host.sleep(LAST_LOOK)).await;
+                    return;
                 }
             };
-            if asked_before && !others.may_ask {
+            let awaited = self.awaited(&mut watch, seen);
+            if asked_before && !watch.may_ask {
                 quiet = self.session.host.sleep(ASK_SESSIONS);
             }
             // A worker that was full when it looked waits for a place; one that was not, for work. It does not ask
             // how full it is now: a place that became free since then would make it wait for news that came before.
-            let ask_again = others.stale && !others.may_ask;
-            let news = async { if full { ended.await } else { due.await } };
+            let ask_again = watch.stale && !watch.may_ask;
+            let (wait, news) = match awaited {
+                Await::Work(wait) => (wait, Some(due)),
+                Await::Place(wait) => (wait, Some(ended)),
+                Await::Time(wait) => (wait, None),
+            };
+            let news = async {
+                match news {
+                    Some(news) => news.await,
+                    None => std::future::pending().await,
+                }
+            };
             let may_ask = async { if ask_again { (&mut quiet).await } else { std::future::pending().await } };
             let woken = futures_util::select_biased! {
                 () = stop => Woken::Stop,
                 () = Box::pin(news).fuse() => Woken::News,
                 () = Box::pin(may_ask).fuse() => Woken::MayAsk,
-                () = Box::pin(self.sleep_beside(&others, wait)).fuse() => Woken::Time,
+                () = Box::pin(self.sleep_beside(&watch, wait)).fuse() => Woken::Time,
             };
             match woken {
                 Woken::Stop => {
                     self.group.drain();
                     return;
                 }
-                Woken::News => others.stale = true,
-                Woken::MayAsk => others.may_ask = true,
+                Woken::News => watch.stale = true,
+                Woken::MayAsk => watch.may_ask = true,
                 Woken::Time => {}
             }
         }
     }
 
-    /// How long it waits if nothing is announced and nothing is due, after so many looks that found nothing.
-    fn poll(&self, idle: u32) -> Duration {
-        let first = self.options.poll.max(SHORTEST_POLL);
-        first.saturating_mul(1 << idle.min(16)).min(self.options.safety_poll)
+    /// After its work: waits until all that it drives has ended or was given back.
+    pub async fn ended(&self) {
+        loop {
+            let end = self.group.listen();
+            if self.group.active() == 0 {
+                return self.give_rest_back().await;
+            }
+            end.await;
+        }
     }
 
-    /// Drops what it drives and gives it back to others.
+    /// Drops what it drives and gives it back to others, as far as the store answers.
     pub async fn give_up(&self) {
         self.group.abort();
-        if let Err(error) = self.session.store.expire_leases(self.session.lease).await {
-            tracing::warn!(%error, "could not give leases back; they will expire");
+        self.give_rest_back().await;
+    }
+
+    async fn give_rest_back(&self) {
+        let twice = async {
+            match self.session.give_all_back(&self.workflows).await {
+                // An answer may be lost.
+                Err(error) if error.is_transient() => self.session.give_all_back(&self.workflows).await,
+                given => given,
+            }
+        };
+        match select(Box::pin(twice), self.session.host.sleep(GIVE_BACK_WITHIN)).await {
+            Either::Left((Ok(()), _)) => {}
+            Either::Left((Err(error), _)) => tracing::warn!(%error, "could not give leases back; they will expire"),
+            Either::Right(_) => tracing::warn!("the store does not answer; leases are not given back, and will expire"),
+        }
+    }
+
+    /// What it waits for after a look.
+    fn awaited(&self, watch: &mut Watch, seen: Result<Seen, StoreError>) -> Await {
+        let seen = match seen {
+            Ok(seen) => seen,
+            Err(error) => {
+                watch.failures = watch.failures.saturating_add(1);
+                tracing::warn!(%error, failures = watch.failures, "a worker cannot look for work");
+                return Await::Work(Duration::from_millis(10 << watch.failures.min(9)));
+            }
+        };
+        watch.failures = 0;
+        match seen {
+            Seen::Full => Await::Place(self.options.safety_poll),
+            Seen::GaveWay(head_start) => Await::Time(head_start),
+            Seen::All { next } => {
+                let first = self.options.poll.max(SHORTEST_POLL);
+                let poll = first.saturating_mul(1 << watch.idle.min(16)).min(self.options.safety_poll);
+                Await::Work(next.map_or(poll, |next| next.min(poll)))
+            }
         }
     }
 
     /// Claims what is due.
-    async fn look(&self, others: &mut Others) -> Result<Seen, StoreError> {
-        self.look_at_others(others).await?;
+    async fn look(&self, watch: &mut Watch) -> Result<Seen, StoreError> {
+        self.look_at_others(watch).await?;
         let scope = ClaimScope::Definitions {
             hashes: self.workflows.hashes(),
             tags: Arc::clone(&self.session.options.tags),
             ageing: self.options.ageing,
         };
-        let mut any = false;
+        watch.idle = watch.idle.saturating_add(1);
+        if watch.unsure > 0 {
+            self.session.adopt(&self.group, &self.workflows, None).await?;
+            watch.unsure -= 1;
+        }
+        let mut given = Vec::new();
+        let full = self.claim(watch, &scope, &mut given).await;
+        let gave_way = !given.is_empty();
+        // Not before: it would be claimed again.
+        self.give_back(given).await.inspect_err(|_| watch.unsure = LOOKS_AFTER_SILENCE)?;
+        let full = full?;
+        self.session.shy.looked();
+        match self.session.options.head_start {
+            _ if full => Ok(Seen::Full),
+            Some(head_start) if gave_way => Ok(Seen::GaveWay(head_start)),
+            Some(_) | None => Ok(Seen::All { next: self.session.store.next_due(scope).await? }),
+        }
+    }
+
+    /// Claims and drives until there is no place, which it says, or nothing more. Fills `given` with what others are to have first.
+    async fn claim(&self, watch: &mut Watch, scope: &ClaimScope, given: &mut Vec<BranchView>) -> Result<bool, StoreError> {
         loop {
             let limit = self.options.batch.min(self.group.free());
             if limit == 0 {
-                return Ok(Seen::Full);
+                return Ok(true);
             }
             let request = ClaimRequest { lease: self.session.lease, ttl: self.session.options.ttl, limit, scope: scope.clone() };
-            let branches = self.session.store.claim(request).await?;
+            let claimed = self.session.store.claim(request).await;
+            let branches = claimed.inspect_err(|_| watch.unsure = LOOKS_AFTER_SILENCE)?;
             let full = branches.len() == limit;
-            any |= !branches.is_empty();
+            if !branches.is_empty() {
+                watch.idle = 0;
+            }
             for branch in branches {
-                self.session.drive(&self.group, &self.workflows, branch);
+                if self.session.shy.gives_way(&branch) {
+                    given.push(branch);
+                } else {
+                    self.session.drive(&self.group, &self.workflows, branch);
+                }
             }
             if !full {
-                break;
+                return Ok(false);
             }
         }
-        Ok(Seen::All { any, next: self.session.store.next_due(scope).await? })
+    }
+
+    async fn give_back(&self, branches: Vec<BranchView>) -> Result<(), StoreError> {
+        for branch in branches {
+            if let Some(workflow) = self.workflows.get(&branch.definition) {
+                self.session.hand_back(&**workflow, &branch).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Sleeps, but not on after one of the others has died. Asks the store nothing.
-    async fn sleep_beside(&self, others: &Others, mut wait: Duration) {
-        while !others.live.is_empty() && wait > WATCH_PROCESSES {
+    async fn sleep_beside(&self, watch: &Watch, mut wait: Duration) {
+        while !watch.live.is_empty() && wait > WATCH_PROCESSES {
             self.session.host.sleep(WATCH_PROCESSES).await;
             wait -= WATCH_PROCESSES;
-            if self.one_died(others) {
+            if self.one_died(watch) {
                 return;
             }
         }
         self.session.host.sleep(wait).await;
     }
 
-    fn one_died(&self, others: &Others) -> bool {
-        others.live.iter().any(|(_, process)| self.session.host.is_alive(process) == Some(false))
+    fn one_died(&self, watch: &Watch) -> bool {
+        watch.live.iter().any(|(_, process)| self.session.host.is_alive(process) == Some(false))
     }
 
     /// Takes over the work of processes on this host that have died.
-    async fn look_at_others(&self, others: &mut Others) -> Result<(), StoreError> {
-        if self.one_died(others) || (others.stale && others.may_ask) {
-            others.live = self.session.reap().await?;
-            (others.stale, others.may_ask) = (false, false);
+    async fn look_at_others(&self, watch: &mut Watch) -> Result<(), StoreError> {
+        if self.one_died(watch) || (watch.stale && watch.may_ask) {
+            watch.live = self.session.reap().await?;
+            (watch.stale, watch.may_ask) = (false, false);
         }
         Ok(())
     }

@@ -1,19 +1,20 @@
 //! The driver's world on tokio: its timers, its tasks, and this process among others of the host.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::time::Duration;
 
 use sayiir_core::future::BoxFuture;
 use sayiir_driver::{AbortTask, Host};
 use sayiir_persistence::Process;
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
+use tokio::runtime::Handle;
 
 /// The longest sleep that tokio's timer takes well.
 const LONGEST_SLEEP: Duration = Duration::from_hours(24 * 365);
 
 /// Tokio, as the driver sees it.
 pub(crate) struct TokioHost {
-    handle: tokio::runtime::Handle,
+    handle: Handle,
     worker_id: String,
 }
 
@@ -21,8 +22,30 @@ impl TokioHost {
     /// The runtime that the caller runs in.
     pub(crate) fn current(worker_id: Option<String>) -> Self {
         let worker_id = worker_id.unwrap_or_else(|| format!("{}-{}", host_name(), std::process::id()));
-        Self { handle: tokio::runtime::Handle::current(), worker_id }
+        Self { handle: Handle::current(), worker_id }
     }
+}
+
+/// A runtime on a thread of its own, one for the process: no user's task ever runs there, so none can hold it up.
+fn runtime_apart() -> Option<&'static Handle> {
+    static APART: OnceLock<Option<Handle>> = OnceLock::new();
+    let begin = || {
+        let (tell, told) = mpsc::channel();
+        let run = move || {
+            let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            match built {
+                Ok(runtime) => {
+                    // Nobody waits for it any more only if the thread that asked was killed.
+                    let _ = tell.send(runtime.handle().clone());
+                    runtime.block_on(std::future::pending::<()>());
+                }
+                Err(error) => tracing::warn!(%error, "leases are kept on the runtime that runs the tasks"),
+            }
+        };
+        let thread = std::thread::Builder::new().name("sayiir-keeper".to_owned()).spawn(run);
+        thread.ok().and_then(|_| told.recv().ok())
+    };
+    APART.get_or_init(begin).as_ref()
 }
 
 struct Spawned(tokio::task::AbortHandle);
@@ -41,6 +64,11 @@ impl Host for TokioHost {
 
     fn spawn(&self, future: BoxFuture<'static, ()>) -> Box<dyn AbortTask> {
         Box::new(Spawned(self.handle.spawn(future).abort_handle()))
+    }
+
+    fn apart(&self) -> Option<Arc<dyn Host>> {
+        let handle = runtime_apart()?.clone();
+        Some(Arc::new(Self { handle, worker_id: self.worker_id.clone() }))
     }
 
     #[cfg(feature = "otel")]

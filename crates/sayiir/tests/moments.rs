@@ -192,7 +192,7 @@ async fn news_of_others_make_no_writes() {
     let store = HookedStore::new(InMemoryBackend::new(), move |call| {
         match call {
             Call::BeforeRenew => drop(renewed.fetch_add(1, Ordering::SeqCst)),
-            Call::BeforeLoad(_) => drop(looked.fetch_add(1, Ordering::SeqCst)),
+            Call::BeforeLeased => drop(looked.fetch_add(1, Ordering::SeqCst)),
             _ => {}
         }
         Box::pin(std::future::ready(true))
@@ -238,14 +238,14 @@ async fn a_late_answer_about_an_earlier_hold_aborts_no_later_task() {
         Box::pin(async move {
             match call {
                 // Whichever way the keeper asks.
-                Call::BeforeRenew | Call::BeforeLoad(_) => {
+                Call::BeforeRenew | Call::BeforeLeased => {
                     rounds.fetch_add(1, Ordering::SeqCst);
                     if armed.load(Ordering::SeqCst) {
                         asked.notify_one();
                         parked.notified().await;
                     }
                 }
-                Call::AfterRenew | Call::AfterLoad(_) if armed.swap(false, Ordering::SeqCst) => again.notified().await,
+                Call::AfterRenew | Call::AfterLeased if armed.swap(false, Ordering::SeqCst) => again.notified().await,
                 _ => {}
             }
             true

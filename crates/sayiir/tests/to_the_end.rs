@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use sayiir::prelude::*;
 
+/// How often the step ran in the instance `i`.
 static ASKED: AtomicU32 = AtomicU32::new(0);
 
 #[task]
 async fn ask(days: u32) -> u32 {
-    ASKED.fetch_add(1, Ordering::SeqCst);
+    if task_context!().is_some_and(|context| &*context.instance_id == "i") {
+        ASKED.fetch_add(1, Ordering::SeqCst);
+    }
     days
 }
 

@@ -77,7 +77,7 @@ where
     async fn employ(&mut self) -> Result<(), RuntimeError> {
         self.workers += 1;
         let host: Arc<dyn Host> = Arc::new(self.world.host(self.workers));
-        let options = SessionOptions { ttl: FOR_EVER, ..SessionOptions::default() };
+        let options = SessionOptions { ttl: FOR_EVER, look: FOR_EVER, ..SessionOptions::default() };
         let store: Arc<dyn Store> = Arc::clone(&self.store) as Arc<dyn Store>;
         let session = Session::open(store, Arc::clone(&host), options).await?;
         self.lease = session.lease();

@@ -122,17 +122,8 @@ impl Stop {
 /// Works until it is told to stop; then lets tasks end, and after the grace gives everything back.
 pub(super) async fn work(worker: Worker, stop: &Stop, grace: Duration) {
     worker.work(stop.gently()).await;
-    let ended = async {
-        loop {
-            let end = worker.group().listen();
-            if worker.group().active() == 0 {
-                return;
-            }
-            end.await;
-        }
-    };
     let enough = select(Box::pin(stop.wait(&stop.now)), Box::pin(tokio::time::sleep(grace)));
-    if let Either::Right(_) = select(Box::pin(ended), enough).await {
+    if let Either::Right(_) = select(Box::pin(worker.ended()), enough).await {
         tracing::warn!(branches = worker.group().active(), "tasks outlast the shutdown; they are dropped and will run again");
         worker.give_up().await;
     }

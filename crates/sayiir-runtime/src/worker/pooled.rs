@@ -18,6 +18,9 @@ use crate::host::TokioHost;
 /// How long a claim lasts unless it is said. It is renewed while its task runs: this is how late the work of a machine that died goes on.
 const CLAIM_TTL: Duration = Duration::from_mins(5);
 
+/// How long another worker may take what failed here before this one tries it again. A fleet hears of it and claims it in less.
+const HEAD_START: Duration = Duration::from_millis(100);
+
 /// One of a fleet of workers that share a store.
 ///
 /// It claims what is due of the workflows it is given (and of nothing else), by priority, for the tags it serves; keeps a branch through its
@@ -70,7 +73,7 @@ impl<B: Store> PooledWorker<B> {
 
     /// A worker over a store that others use too, still to be set up.
     pub fn from_shared(backend: Arc<B>, registry: TaskRegistry) -> PooledWorkerBuilder<B> {
-        let session = SessionOptions { ttl: CLAIM_TTL, patience: None, ..SessionOptions::default() };
+        let session = SessionOptions { ttl: CLAIM_TTL, patience: None, head_start: Some(HEAD_START), ..SessionOptions::default() };
         PooledWorkerBuilder(Self { backend, registry, worker_id: None, grace: GRACE, session, worker: WorkerOptions::default() })
     }
 

@@ -21,6 +21,10 @@ pub(crate) enum Call {
     BeforeLoad(Vec<BranchId>),
     /// Read, not yet answered.
     AfterLoad(Vec<BranchView>),
+    /// About to be asked what is held.
+    BeforeLeased,
+    /// Told what is held, not yet answered.
+    AfterLeased,
     /// About to be renewed.
     BeforeRenew,
     /// Renewed, not yet answered.
@@ -51,7 +55,7 @@ impl HookedStore {
 }
 
 impl Store for HookedStore {
-    forward_store!(|me| me.inner, except commit, claim, load, renew);
+    forward_store!(|me| me.inner, except commit, claim, load, leased, renew);
 
     fn commit(&self, lease: LeaseId, transitions: Vec<Transition>) -> StoreFuture<'_, Vec<CommitOutcome>> {
         Box::pin(async move {
@@ -76,6 +80,15 @@ impl Store for HookedStore {
             let views = self.inner.load(lease, run, branches).await?;
             self.tell(Call::AfterLoad(views.clone())).await?;
             Ok(views)
+        })
+    }
+
+    fn leased(&self, lease: LeaseId) -> StoreFuture<'_, Vec<(RunNumber, BranchId, u64)>> {
+        Box::pin(async move {
+            self.tell(Call::BeforeLeased).await?;
+            let held = self.inner.leased(lease).await?;
+            self.tell(Call::AfterLeased).await?;
+            Ok(held)
         })
     }
 

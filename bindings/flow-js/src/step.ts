@@ -17,17 +17,17 @@ export function readTask(args: readonly unknown[], defaultId?: string): DraftTas
     const { retries, retry } = given;
     const { retries: ownRetries, retry: ownRetry, ...own } = fn._options;
     const policy = retries === undefined && retry === undefined ? { retries: ownRetries, retry: ownRetry } : { retries, retry };
-    return { id: explicit ?? defaultId ?? fn._taskId, fn: fn._fn, options: defined({ ...own, ...given, ...policy }) };
+    return { id: explicit ?? fn._taskId, fn: fn._fn, options: defined({ ...own, ...given, ...policy }) };
   }
   return { id: explicit ?? defaultId ?? (fn.name === "" ? undefined : fn.name), fn: fn as TaskFn, options: given };
 }
 
-/** @internal A branch or arm that is one function; its id is the branch's name unless another is given. */
+/** @internal A branch or arm that is one function; its id is the branch's name unless it has one. */
 export function singleDraft(name: string, args: readonly unknown[]): Draft {
   const read = readTask(args, name);
   return typeof read === "string"
     ? { kind: "mistake", node: String(name), message: `${JSON.stringify(String(name))}: ${read}` }
-    : { kind: "task", task: { ...read, implicit: typeof args[0] !== "string" } };
+    : { kind: "task", task: { ...read, implicit: typeof args[0] !== "string" && !isTask(args[0]) } };
 }
 
 function defined(options: Record<string, unknown>): StepOptions {

@@ -28,6 +28,10 @@ pub(crate) fn fanout(branches: usize) -> Result<Flow, BuildErrors> {
 
 /// Five steps that take a moment each, and tell `begun` before they do.
 pub(crate) fn slow(begun: impl Fn() + Clone + Send + Sync + 'static, each: Duration) -> Result<Flow, BuildErrors> {
+    slow_steps("slow", 5, begun, each)
+}
+
+fn slow_steps(name: &str, steps: usize, begun: impl Fn() + Clone + Send + Sync + 'static, each: Duration) -> Result<Flow, BuildErrors> {
     let step = |flow: WorkflowBuilder<_, _, _>, step| {
         let begun = begun.clone();
         flow.then(format!("step-{step}"), move |n: u64| {
@@ -38,7 +42,12 @@ pub(crate) fn slow(begun: impl Fn() + Clone + Send + Sync + 'static, each: Durat
             }
         })
     };
-    (0..5).fold(builder("slow"), step).build()
+    (0..steps).fold(builder(name), step).build()
+}
+
+/// One step, which tells `begun` that it runs.
+pub(crate) fn noting(begun: impl Fn() + Clone + Send + Sync + 'static) -> Result<Flow, BuildErrors> {
+    slow_steps("noting", 1, begun, Duration::ZERO)
 }
 
 /// A step, a wait for an event, and a step.

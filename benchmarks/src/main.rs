@@ -4,10 +4,13 @@
 mod flows;
 mod measure;
 mod parked;
+mod pickup;
 mod recovery;
 mod report;
 mod runs;
+mod server;
 mod store;
+mod workers;
 
 use std::path::PathBuf;
 
@@ -33,6 +36,15 @@ pub(crate) struct Args {
     /// How many instances at a time, where several are
     #[arg(long, default_value_t = 64)]
     in_flight: usize,
+    /// The PostgreSQL server to measure on; one of its own unless given
+    #[arg(long)]
+    url: Option<String>,
+    /// So many pooled workers drive the instances, in processes of their own, instead of a runner in this one
+    #[arg(long, value_name = "NUMBER")]
+    workers: Option<usize>,
+    /// Complete what a killed process left as a process on another host would (recovery)
+    #[arg(long)]
+    other_host: bool,
     /// Where the files of the store lie
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     dir: PathBuf,
@@ -42,13 +54,16 @@ pub(crate) struct Args {
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
-    /// Run half of the instances on this file, and die
+    /// Run half of the instances on the store at this address, and die
     #[arg(long, hide = true)]
-    die_on: Option<PathBuf>,
+    die_on: Option<String>,
+    /// Be a worker on the store at this address
+    #[arg(long, hide = true)]
+    serve: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Workload {
+pub(crate) enum Workload {
     /// Instances of five steps, many at a time
     Linear,
     /// Instances of five steps, one at a time
@@ -61,14 +76,26 @@ enum Workload {
     Recovery,
     /// Instances that wait for an event
     Parked,
+    /// How long a submitted instance waits for an idle worker
+    Pickup,
+}
+
+impl Workload {
+    /// As it is given on the command line.
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
 }
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        if let Some(file) = &args.die_on {
-            return recovery::die(file, args.instances.unwrap_or(recovery::INSTANCES)).await;
+        if let Some(address) = &args.die_on {
+            return recovery::die(address, args.instances.unwrap_or(recovery::INSTANCES)).await;
+        }
+        if let Some(address) = &args.serve {
+            return workers::serve(address, args.workload, args.in_flight).await;
         }
         let report = match args.workload {
             Workload::Linear => runs::linear(&args).await,
@@ -77,6 +104,7 @@ fn main() -> anyhow::Result<()> {
             Workload::Fanout => runs::fanout(&args).await,
             Workload::Recovery => recovery::run(&args).await,
             Workload::Parked => parked::run(&args).await,
+            Workload::Pickup => pickup::run(&args).await,
         }?;
         report.print(args.json)
     })

@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use sayiir::prelude::*;
 
-use crate::measure::{cpu_seconds, peak_rss_mb, raw_commits_per_second, rss_mb};
+use crate::measure::{cpu_seconds, peak_rss_mb, rss_mb};
 use crate::report::{More, Report};
-use crate::store::{Place, statements};
+use crate::store::Ground;
 use crate::{Args, flows};
 
 pub(crate) async fn run(args: &Args) -> anyhow::Result<Report> {
     let instances = args.instances.unwrap_or(10_000);
-    let raw = raw_commits_per_second(&args.dir)?;
-    let place = Place::new(args.store, &args.dir).await?;
+    let ground = Ground::new(args.store, &args.dir, args.url.clone())?;
+    let (raw, place) = (ground.raw_commits_per_second()?, ground.place().await?);
     let flow = flows::waiting()?;
     let client = WorkflowClient::from_shared(Arc::new(Arc::clone(&place.store)));
     let worker = LocalWorker::from_shared(Arc::new(Arc::clone(&place.store)));
@@ -23,7 +23,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Report> {
     client.submit(&flow, "first", 1).await?;
     parked(&client, "first").await?;
 
-    let (before, empty, stated, begun) = (rss_mb(), place.bytes()?, statements(), Instant::now());
+    let (before, empty, stated, begun) = (rss_mb(), place.bytes().await?, place.statements().await?, Instant::now());
     for batch in (0..instances).collect::<Vec<_>>().chunks(256) {
         let submits = batch.iter().map(|number| client.submit(&flow, format!("bench-{number}"), 1));
         futures_util::future::try_join_all(submits).await?;
@@ -32,14 +32,14 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Report> {
         parked(&client, &format!("bench-{number}")).await?;
     }
     let seconds = begun.elapsed().as_secs_f64();
-    let (parked_mb, statements_to_park) = (rss_mb() - before, statements() - stated);
-    let bytes = place.bytes()? - empty;
+    let (parked_mb, statements_to_park) = (rss_mb() - before, place.statements().await? - stated);
+    let bytes = place.bytes().await? - empty;
 
     // What was just written is still looked at for a second.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let (cpu, stated) = (cpu_seconds(), statements());
+    let (cpu, stated) = (cpu_seconds(), place.statements().await?);
     tokio::time::sleep(Duration::from_secs(args.idle)).await;
-    let (idle_cpu, idle_queries) = (cpu_seconds() - cpu, statements() - stated);
+    let (idle_cpu, idle_queries) = (cpu_seconds() - cpu, place.statements().await? - stated);
 
     client.send_event("bench-0", "go", "7").await?;
     ensure!(client.wait_for(&flow, "bench-0", Some(Duration::from_secs(5))).await? == 7, "a parked instance goes on");

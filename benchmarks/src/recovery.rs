@@ -1,20 +1,20 @@
 //! Instances whose process is killed half-way: the next process completes them.
 
 use std::collections::HashSet;
-use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use sayiir::SqliteBackend;
+use sayiir::core::branch::LeaseId;
 use sayiir::core::journal::EntryKind;
+use sayiir::persistence::{Process, Store, StoreFuture, forward_store};
 use sayiir::prelude::*;
 
-use crate::measure::{median, peak_rss_mb, raw_commits_per_second};
+use crate::measure::{median, peak_rss_mb};
 use crate::report::{More, Report};
-use crate::store::{Kind, statements};
+use crate::store::{Ground, Kind, open};
 use crate::{Args, flows};
 
 /// How many instances there are unless it is said.
@@ -23,7 +23,7 @@ pub(crate) const INSTANCES: usize = 500;
 const STEP: Duration = Duration::from_millis(5);
 
 /// Submits all, drives them until half of their steps have begun, and dies as by `kill -9`.
-pub(crate) async fn die(file: &Path, instances: usize) -> anyhow::Result<()> {
+pub(crate) async fn die(address: &str, instances: usize) -> anyhow::Result<()> {
     let begun = Arc::new(AtomicUsize::new(0));
     let half = move || {
         if begun.fetch_add(1, Ordering::SeqCst) > instances * 5 / 2 {
@@ -31,7 +31,7 @@ pub(crate) async fn die(file: &Path, instances: usize) -> anyhow::Result<()> {
         }
     };
     let flow = flows::slow(half, STEP)?;
-    let backend = Arc::new(SqliteBackend::open(file).await?);
+    let backend = Arc::new(open(address).await?);
     let client = WorkflowClient::from_shared(Arc::clone(&backend));
     let submits = (0..instances).map(|number| client.submit(&flow, format!("bench-{number}"), 1));
     futures_util::future::try_join_all(submits).await?;
@@ -53,11 +53,12 @@ struct Round {
 }
 
 pub(crate) async fn run(args: &Args) -> anyhow::Result<Report> {
-    ensure!(args.store == Kind::Sqlite, "nothing in memory survives its process: use --store sqlite");
+    ensure!(args.store != Kind::Memory, "nothing in memory survives its process: use --store sqlite or postgres");
+    let ground = Ground::new(args.store, &args.dir, args.url.clone())?;
     let instances = args.instances.unwrap_or(INSTANCES);
     let mut rounds = Vec::new();
     for _ in 0..args.rounds.max(1) {
-        rounds.push(round(args, instances).await?);
+        rounds.push(round(args, &ground, instances).await?);
     }
     let of = |figure: fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
     let (seconds, executed) = (of(|round| round.seconds), of(|round| round.executed as f64));
@@ -90,14 +91,13 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Report> {
     })
 }
 
-async fn round(args: &Args, instances: usize) -> anyhow::Result<Round> {
-    let place = tempfile::tempdir_in(&args.dir)?;
-    let file = place.path().join("bench.db");
+async fn round(args: &Args, ground: &Ground, instances: usize) -> anyhow::Result<Round> {
+    let place = ground.place().await?;
     let own = std::env::current_exe()?;
-    let died = Command::new(own).args(["recovery", "--instances", &instances.to_string(), "--die-on"]).arg(&file).output()?;
+    let died = Command::new(own).args(["recovery", "--instances", &instances.to_string(), "--die-on", &place.address]).output()?;
     ensure!(!died.status.success(), "the first process was to die half-way: {}", String::from_utf8_lossy(&died.stderr));
-    let stored = stored(&file, instances).await?;
-    let raw = raw_commits_per_second(&args.dir)?;
+    let stored = stored(&place.store, instances).await?;
+    let raw = ground.raw_commits_per_second()?;
 
     let ran = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&ran);
@@ -107,9 +107,10 @@ async fn round(args: &Args, instances: usize) -> anyhow::Result<Round> {
         }
     };
     let flow = flows::slow(note, STEP)?;
-    let stated = statements();
+    let stated = place.statements().await?;
     let begun = Instant::now();
-    let backend = Arc::new(SqliteBackend::open(&file).await?);
+    let backend = open(&place.address).await?;
+    let backend = Arc::new(if args.other_host { elsewhere(backend) } else { backend });
     let workflows = WorkflowSet::new().with(Arc::new(flow.clone()));
     let worker = LocalWorker::from_shared(Arc::clone(&backend)).concurrency(instances).spawn(workflows).await?;
     let client = WorkflowClient::from_shared(backend);
@@ -119,7 +120,7 @@ async fn round(args: &Args, instances: usize) -> anyhow::Result<Round> {
         lost += usize::from(!matches!(output, Ok(6)));
     }
     let seconds = begun.elapsed().as_secs_f64();
-    let statements = statements() - stated;
+    let statements = place.statements().await? - stated;
     worker.shutdown();
     worker.join().await?;
     let ran = std::mem::take(&mut *ran.lock().unwrap_or_else(PoisonError::into_inner));
@@ -128,8 +129,8 @@ async fn round(args: &Args, instances: usize) -> anyhow::Result<Round> {
 }
 
 /// The steps that were stored when the process died.
-async fn stored(file: &Path, instances: usize) -> anyhow::Result<HashSet<(String, String)>> {
-    let client = WorkflowClient::new(SqliteBackend::open(file).await?);
+async fn stored(store: &Arc<dyn Store>, instances: usize) -> anyhow::Result<HashSet<(String, String)>> {
+    let client = WorkflowClient::from_shared(Arc::new(Arc::clone(store)));
     let mut stored = HashSet::new();
     for number in 0..instances {
         let id = format!("bench-{number}");
@@ -138,4 +139,23 @@ async fn stored(file: &Path, instances: usize) -> anyhow::Result<HashSet<(String
         stored.extend(results.map(|row| (id.clone(), row.node.to_string())));
     }
     Ok(stored)
+}
+
+/// The store as a process on another host uses it: it cannot see which processes have died.
+fn elsewhere(inner: Arc<dyn Store>) -> Arc<dyn Store> {
+    Arc::new(Elsewhere(inner))
+}
+
+struct Elsewhere(Arc<dyn Store>);
+
+impl Store for Elsewhere {
+    forward_store!(|me| me.0, except open_session, sessions);
+
+    fn open_session(&self, process: Process) -> StoreFuture<'_, LeaseId> {
+        self.0.open_session(Process { host: "elsewhere".to_owned(), ..process })
+    }
+
+    fn sessions(&self, _host: &str) -> StoreFuture<'_, Vec<(LeaseId, Process)>> {
+        self.0.sessions("elsewhere")
+    }
 }

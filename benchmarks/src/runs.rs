@@ -10,13 +10,16 @@ use sayiir::persistence::Store;
 use sayiir::prelude::*;
 
 use crate::flows::{self, Flow};
-use crate::measure::{median, peak_rss_mb, percentile, raw_commits_per_second};
+use crate::measure::{median, peak_rss_mb, percentile};
 use crate::report::{More, Part, Report};
-use crate::store::{Place, row_bytes, statements};
-use crate::{Args, measure};
+use crate::store::{Ground, row_bytes};
+use crate::{Args, measure, workers};
 
 /// The input: as many digits as what comes of it, so that every step stores as much.
-const FIRST: u64 = 100_000;
+pub(crate) const FIRST: u64 = 100_000;
+
+/// The steps of a long instance.
+pub(crate) const LONG: usize = 1000;
 
 /// What is run, and how much of it.
 struct Load {
@@ -54,10 +57,9 @@ pub(crate) async fn fanout(args: &Args) -> anyhow::Result<Report> {
 }
 
 pub(crate) async fn long(args: &Args) -> anyhow::Result<Report> {
-    const STEPS: usize = 1000;
     let instances = args.instances.unwrap_or(1);
-    let flow = flows::linear(STEPS)?;
-    let place = Place::new(args.store, &args.dir).await?;
+    let flow = flows::linear(LONG)?;
+    let place = Ground::new(args.store, &args.dir, args.url.clone())?.place().await?;
     run_all(&place.store, &flow, 1, 1).await?;
     let rows = WorkflowClient::new(Arc::clone(&place.store)).history("bench-0").await?;
     let rows: Vec<_> = rows.into_iter().filter(|row| row.kind == EntryKind::TaskCompleted).collect();
@@ -68,14 +70,15 @@ pub(crate) async fn long(args: &Args) -> anyhow::Result<Report> {
     let (first, last) =
         (rows.first_chunk::<100>().context("fewer than 100 steps")?, rows.last_chunk::<100>().context("fewer than 100 steps")?);
     let more = More { first_100: Some(part(first)), last_100: Some(part(last)), ..More::default() };
-    let load = Load { workload: "long", flow, instances, in_flight: 1, branches: 1, steps: STEPS };
+    let load = Load { workload: "long", flow, instances, in_flight: 1, branches: 1, steps: LONG };
     Ok(Report { more, ..measured(args, load).await? })
 }
 
 async fn measured(args: &Args, load: Load) -> anyhow::Result<Report> {
+    let ground = Ground::new(args.store, &args.dir, args.url.clone())?;
     let mut rounds = Vec::new();
     for _ in 0..args.rounds.max(1) {
-        rounds.push(round(args, &load).await?);
+        rounds.push(round(args, &ground, &load).await?);
     }
     let Load { workload, flow: _, instances, in_flight: _, branches, steps } = load;
     let of = |figure: fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
@@ -106,17 +109,27 @@ async fn measured(args: &Args, load: Load) -> anyhow::Result<Report> {
     })
 }
 
-async fn round(args: &Args, load: &Load) -> anyhow::Result<Round> {
-    let before = raw_commits_per_second(&args.dir)?;
-    let place = Place::new(args.store, &args.dir).await?;
-    let (empty, stated, resident) = (place.bytes()?, statements(), measure::rss_mb());
-    let begun = Instant::now();
-    let latencies = run_all(&place.store, &load.flow, load.instances, load.in_flight).await?;
-    let seconds = begun.elapsed().as_secs_f64();
-    let statements = statements() - stated;
-    let bytes = if empty > 0.0 { place.bytes()? - empty } else { (measure::rss_mb() - resident) * 1024.0 * 1024.0 };
-    let raw = f64::midpoint(before, raw_commits_per_second(&args.dir)?);
+async fn round(args: &Args, ground: &Ground, load: &Load) -> anyhow::Result<Round> {
+    let before = ground.raw_commits_per_second()?;
+    let place = ground.place().await?;
+    let (empty, stated, resident) = (place.bytes().await?, place.statements().await?, measure::rss_mb());
+    let Driven { latencies, seconds } = if let Some(workers) = args.workers {
+        workers::run_all(args, workers, &place, &load.flow, load.instances, load.in_flight).await?
+    } else {
+        let begun = Instant::now();
+        let latencies = run_all(&place.store, &load.flow, load.instances, load.in_flight).await?;
+        Driven { latencies, seconds: begun.elapsed().as_secs_f64() }
+    };
+    let statements = place.statements().await? - stated;
+    let bytes = if empty > 0.0 { place.bytes().await? - empty } else { (measure::rss_mb() - resident) * 1024.0 * 1024.0 };
+    let raw = f64::midpoint(before, ground.raw_commits_per_second()?);
     Ok(Round { seconds, latencies, raw, statements, bytes })
+}
+
+/// How long instances took: each, in milliseconds, where that can be told, and all.
+pub(crate) struct Driven {
+    pub(crate) latencies: Vec<f64>,
+    pub(crate) seconds: f64,
 }
 
 /// Runs instances, so many at a time, and gives how long each took, in milliseconds.

@@ -2,11 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::ValueEnum;
+use sayiir::core::journal::JournalRow;
 use sayiir::persistence::{InMemoryBackend, Store};
-use sayiir::{SqliteBackend, core::journal::JournalRow};
+use sayiir::{PoolOptions, PostgresBackend, PostgresOptions, SqliteBackend};
 use serde::Serialize;
+use sqlx::{Connection, PgConnection};
+
+use crate::measure;
+use crate::server::Server;
 
 /// Which store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
@@ -16,43 +22,91 @@ pub(crate) enum Kind {
     Memory,
     /// A SQLite file, every commit on the disk before it is acknowledged
     Sqlite,
+    /// A PostgreSQL server, every commit on its disk before it is acknowledged
+    Postgres,
+}
+
+/// Where the stores of the rounds are made.
+pub(crate) struct Ground {
+    kind: Kind,
+    directory: PathBuf,
+    server: Option<Server>,
+}
+
+impl Ground {
+    pub(crate) fn new(kind: Kind, directory: &Path, url: Option<String>) -> anyhow::Result<Self> {
+        let server = match kind {
+            Kind::Memory | Kind::Sqlite => None,
+            Kind::Postgres => Some(Server::new(url)?),
+        };
+        Ok(Self { kind, directory: directory.to_owned(), server })
+    }
+
+    /// Durable commits of next to nothing a second, as the medium under the store makes them now.
+    pub(crate) fn raw_commits_per_second(&self) -> anyhow::Result<f64> {
+        match &self.server {
+            None => measure::raw_commits_per_second(&self.directory),
+            Some(server) => server.simple_updates_per_second(),
+        }
+    }
+
+    /// A new store for one round.
+    pub(crate) async fn place(&self) -> anyhow::Result<Place> {
+        let directory = tempfile::tempdir_in(&self.directory)?;
+        let address = match (self.kind, &self.server) {
+            (Kind::Memory, _) => "memory".to_owned(),
+            (Kind::Sqlite, _) | (Kind::Postgres, None) => directory.path().join("bench.db").display().to_string(),
+            (Kind::Postgres, Some(server)) => server.new_schema().await?,
+        };
+        Ok(Place { store: open(&address).await?, address, _directory: directory })
+    }
 }
 
 /// A new store for one round.
 pub(crate) struct Place {
     pub(crate) store: Arc<dyn Store>,
-    file: Option<PathBuf>,
+    /// Where another process finds it.
+    pub(crate) address: String,
     _directory: tempfile::TempDir,
 }
 
+/// Opens the store at an address: `memory`, a file, or the URL of a server with `#schema`.
+pub(crate) async fn open(address: &str) -> anyhow::Result<Arc<dyn Store>> {
+    if address == "memory" {
+        return Ok(Arc::new(InMemoryBackend::new()));
+    }
+    let Some((url, schema)) = address.split_once('#') else { return Ok(Arc::new(SqliteBackend::open(address).await?)) };
+    let pool = PoolOptions { max_connections: Some(16), ..PoolOptions::default() };
+    let options = PostgresOptions::default().with_pool(pool).with_schema(schema);
+    Ok(Arc::new(PostgresBackend::<sayiir::prelude::JsonCodec>::open_with(url, options).await?))
+}
+
 impl Place {
-    pub(crate) async fn new(kind: Kind, directory: &Path) -> anyhow::Result<Self> {
-        let place = tempfile::tempdir_in(directory)?;
-        let (store, file): (Arc<dyn Store>, _) = match kind {
-            Kind::Memory => (Arc::new(InMemoryBackend::new()), None),
-            Kind::Sqlite => {
-                let file = place.path().join("bench.db");
-                (Arc::new(SqliteBackend::open(&file).await?), Some(file))
-            }
-        };
-        Ok(Self { store, file, _directory: place })
+    /// The statements that this process has asked of SQLite, or the transactions that everybody has asked of the PostgreSQL server.
+    #[allow(clippy::cast_precision_loss, reason = "a figure")]
+    pub(crate) async fn statements(&self) -> anyhow::Result<f64> {
+        let Some((url, _)) = self.address.split_once('#') else { return Ok(sayiir::sqlite_statements() as f64) };
+        // Servers tell such figures a second late.
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        let sql = "select sum(xact_commit + xact_rollback)::float8 from pg_stat_database where datname = current_database()";
+        Ok(sqlx::query_scalar(sql).fetch_one(&mut PgConnection::connect(url).await?).await?)
     }
 
-    /// The size of the database, its log not counted; 0 for memory.
-    pub(crate) fn bytes(&self) -> anyhow::Result<f64> {
-        let Some(file) = &self.file else { return Ok(0.0) };
-        let conn = rusqlite::Connection::open(file)?;
+    /// What the store has written so far: the size of a SQLite database, its log not counted, or the position in a
+    /// PostgreSQL server's log; 0 for memory.
+    pub(crate) async fn bytes(&self) -> anyhow::Result<f64> {
+        if let Some((url, _)) = self.address.split_once('#') {
+            let written = "select (pg_current_wal_insert_lsn() - '0/0')::float8";
+            return Ok(sqlx::query_scalar(written).fetch_one(&mut PgConnection::connect(url).await?).await?);
+        }
+        if self.address == "memory" {
+            return Ok(0.0);
+        }
+        let conn = rusqlite::Connection::open(&self.address)?;
         conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
         let pages: u32 = conn.query_row("PRAGMA page_count", [], |row| row.get(0))?;
         Ok(f64::from(pages) * 4096.0)
     }
-}
-
-/// The statements that the stores of this process have run.
-pub(crate) fn statements() -> f64 {
-    #[allow(clippy::cast_precision_loss, reason = "a figure")]
-    let count = sayiir::sqlite_statements() as f64;
-    count
 }
 
 /// What a journal row holds, in bytes, its keys and numbers not counted.

@@ -25,6 +25,11 @@ impl Binaries {
         on_path.or_else(|| newest_of_debian(Path::new("/usr/lib/postgresql"))).ok_or(ServerError::Missing)
     }
 
+    /// Another program that comes with them, where it would be.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.initdb.with_file_name(name)
+    }
+
     fn in_folder(folder: &Path) -> Option<Self> {
         let found = Self { initdb: folder.join("initdb"), pg_ctl: folder.join("pg_ctl") };
         (found.initdb.is_file() && found.pg_ctl.is_file()).then_some(found)

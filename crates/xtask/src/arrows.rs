@@ -24,9 +24,20 @@ pub(crate) const ALLOWED: &[(&str, &[&str])] = &[
     ("sayiir", &["sayiir-core", "sayiir-persistence", "sayiir-runtime", "sayiir-sqlite", "sayiir-postgres"]),
     ("sayiir-cloudflare", &["sayiir-core", "sayiir-persistence", "sayiir-driver"]),
     ("sayiir-cli", &["sayiir"]),
-    ("sayiir-bench", &["sayiir"]),
+    ("sayiir-bench", &["sayiir", "sayiir-pg-testserver"]),
     ("sayiir-sim", &["sayiir-core", "sayiir-persistence", "sayiir-driver", "sayiir-runtime", "sayiir-reference"]),
-    ("sayiir-reference", &["sayiir-core", "sayiir-persistence", "sayiir-store-testkit", "sayiir-sqlite", "sayiir-runtime"]),
+    (
+        "sayiir-reference",
+        &[
+            "sayiir-core",
+            "sayiir-persistence",
+            "sayiir-store-testkit",
+            "sayiir-sqlite",
+            "sayiir-postgres",
+            "sayiir-pg-testserver",
+            "sayiir-runtime",
+        ],
+    ),
     ("xtask", &["sayiir-pg-testserver"]),
 ];
 

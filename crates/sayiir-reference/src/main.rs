@@ -30,6 +30,10 @@ struct Args {
     /// The store of the fleet.
     #[arg(long, default_value = "sqlite", requires = "workers")]
     store: FleetStore,
+    /// Let so many troubles befall the fleet's PostgreSQL server at least: it is killed, its backends are terminated, connections are cut or used
+    /// up, its disk is full.
+    #[arg(long, default_value_t = 0, requires = "workers")]
+    troubles: u64,
     /// Let nothing befall the workers of the fleet.
     #[arg(long, requires = "workers")]
     undisturbed: bool,
@@ -62,7 +66,8 @@ fn main() -> ExitCode {
     }
     eprintln!("seed {seed}");
     if let Some(workers) = args.workers {
-        let options = FleetOptions { store: args.store, workers, cases: args.cases, seed, disturbed: !args.undisturbed };
+        let options =
+            FleetOptions { store: args.store, workers, cases: args.cases, seed, disturbed: !args.undisturbed, troubles: args.troubles };
         return on_fleet(run_fleet(&options), |findings| told(&findings, args.json));
     }
     let (first, count) = args.case.map_or((0, args.cases), |case| (case, 1));
@@ -104,17 +109,17 @@ fn told(findings: &Findings, json: bool) -> ExitCode {
     for mismatch in &findings.mismatches {
         eprintln!("{mismatch}");
     }
-    let Findings { cases, workers, kills, freezes, refused, given_up, mismatches } = findings;
-    let mismatches = mismatches.len();
+    let mismatches = findings.mismatches.len();
     if json {
-        println!(
-            "{}",
-            serde_json::json!({ "cases": cases, "workers": workers, "kills": kills, "freezes": freezes, "refused": refused, "given_up": given_up, "mismatches": mismatches })
-        );
+        let mut told = serde_json::to_value(findings).unwrap_or_default();
+        if let Some(told) = told.as_object_mut() {
+            told.insert("mismatches".to_owned(), mismatches.into());
+        }
+        println!("{told}");
     } else {
-        println!(
-            "{cases} cases, {workers} workers, {kills} killed, {freezes} frozen, {refused} writes refused, {given_up} given up, {mismatches} mismatches"
-        );
+        let Findings { cases, workers, kills, freezes, refused, given_up, database, mismatches: _ } = findings;
+        println!("{cases} cases, {workers} workers: {kills} killed, {freezes} frozen, {refused} writes refused, {given_up} given up");
+        println!("the database: {database:?}; {mismatches} mismatches");
     }
     if mismatches == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

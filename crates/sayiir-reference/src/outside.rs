@@ -31,8 +31,8 @@ impl Outside {
         for (signal, count) in &reference.events {
             match arrivals.get(signal) {
                 Some(Arrival::Before) => {
-                    for _ in 0..*count {
-                        outside.send(*signal).await?;
+                    for number in 1..=*count {
+                        outside.send(*signal, number).await?;
                     }
                 }
                 Some(Arrival::Waiting) => drop(outside.waiting.insert(signal_name(*signal), (*signal, *count))),
@@ -51,8 +51,7 @@ impl Outside {
         for awaited in record.branches.iter().filter_map(|branch| branch.awaits.as_ref()) {
             let Some((signal, left)) = self.waiting.get(&**awaited) else { continue };
             if *left > 0 {
-                let signal = *signal;
-                self.send(signal).await?;
+                self.send(*signal, *left).await?;
                 if let Some((_, left)) = self.waiting.get_mut(&**awaited) {
                     *left -= 1;
                 }
@@ -67,23 +66,22 @@ impl Outside {
     ///
     /// The store's; it is still to come then.
     pub async fn send_early(&mut self) -> Result<(), StoreError> {
-        let Some((name, signal)) = self.waiting.iter().find(|(_, (_, left))| *left > 0).map(|(name, (signal, _))| (name.clone(), *signal))
-        else {
-            return Ok(());
-        };
-        self.send(signal).await?;
+        let next = self.waiting.iter().find(|(_, (_, left))| *left > 0);
+        let Some((name, signal, left)) = next.map(|(name, (signal, left))| (name.clone(), *signal, *left)) else { return Ok(()) };
+        self.send(signal, left).await?;
         if let Some((_, left)) = self.waiting.get_mut(&name) {
             *left -= 1;
         }
         Ok(())
     }
 
-    async fn send(&self, signal: u32) -> Result<(), StoreError> {
+    /// Sends the event of this number among those of its signal: once, however often it is asked for.
+    async fn send(&self, signal: u32, number: usize) -> Result<(), StoreError> {
         let event = NewEvent {
             instance_id: Arc::clone(&self.instance_id),
             name: Arc::from(signal_name(signal)),
             payload: Bytes::from(payload(signal).to_string()),
-            key: None,
+            key: Some(Arc::from(format!("{signal}/{number}"))),
         };
         self.store.put_event(event).await.map(drop)
     }

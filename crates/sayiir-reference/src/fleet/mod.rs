@@ -4,6 +4,7 @@
 //! zombie when it wakes: what it began it may begin once more, but nothing that it writes is accepted.
 
 mod chaos;
+mod database;
 mod log;
 mod place;
 mod worker;
@@ -26,8 +27,10 @@ use crate::spec::{Case, Control};
 use crate::verdict::judge;
 
 use chaos::Processes;
+use database::Troubles;
 use log::{again, read};
 pub use place::{FleetStore, Place};
+
 pub use worker::{Serve, serve};
 
 /// So many instances are under way at a time.
@@ -52,6 +55,8 @@ pub struct FleetOptions {
     pub seed: u64,
     /// Whether anything befalls the workers.
     pub disturbed: bool,
+    /// So many troubles befall the database at least; none if this is 0.
+    pub troubles: u64,
 }
 
 /// What became of it.
@@ -69,6 +74,8 @@ pub struct Findings {
     pub refused: u64,
     /// Instances that lost so many owners in a row that they were given up.
     pub given_up: u64,
+    /// What befell the database, and how often.
+    pub database: BTreeMap<&'static str, u64>,
     /// What differs from the reference, in words.
     #[serde(skip)]
     pub mismatches: Vec<String>,
@@ -91,68 +98,108 @@ struct Errand {
 ///
 /// If the fleet cannot be set up; what goes wrong in it is a finding.
 pub async fn run_fleet(options: &FleetOptions) -> anyhow::Result<Findings> {
-    let place = Place::new(&options.store).await?;
+    let place = Place::new(options.store).await?;
+    anyhow::ensure!(options.troubles == 0 || place.database().is_some(), "{} has no server that could be troubled", options.store);
     let mut processes = Processes::begin(options, &place)?;
-    let mut findings = Findings { cases: options.cases, workers: options.workers, ..Findings::default() };
-    let mut rng = Rng::with_seed(options.seed);
-    let client = WorkflowClient::from_shared(Arc::new(Arc::clone(&place.store))).with_conflict_policy(ConflictPolicy::UseExisting);
-    let (mut next, mut under_way, mut ended) = (0, Vec::new(), Vec::new());
-    while next < options.cases || !under_way.is_empty() {
-        while next < options.cases && under_way.len() < IN_FLIGHT {
-            under_way.push(begin(options.seed, next, &place.store, &client, &mut rng).await?);
-            next += 1;
-        }
-        processes.befall(&mut rng)?;
-        let mut still = Vec::new();
-        for mut errand in under_way {
-            match tend(&mut errand, &place.store).await? {
-                true => ended.push(errand),
-                false if errand.begun.elapsed() > STUCK => {
-                    let standing = place.store.instance(&errand.id).await?;
-                    findings.mismatches.push(told(options, &errand, &format!("stuck: {standing:?}")));
-                }
-                false => still.push(errand),
-            }
-        }
-        under_way = still;
+    let troubles = place.database().filter(|_| options.troubles > 0).map(|database| database.trouble(options.seed));
+    let mut fleet = Fleet { options, store: Arc::clone(&place.store), rng: Rng::with_seed(options.seed), next: 0, under_way: Vec::new() };
+    let mut findings = Findings { workers: options.workers, ..Findings::default() };
+    let mut ended = Vec::new();
+    while !fleet.is_done(troubles.as_ref().map_or(0, Troubles::count)) {
+        fleet.fill_up().await?;
+        processes.befall(&mut fleet.rng)?;
+        fleet.tend(&mut ended, &mut findings).await;
         tokio::time::sleep(LOOK).await;
+    }
+    if let Some(troubles) = troubles {
+        findings.database = troubles.end().await?;
     }
     (findings.kills, findings.freezes) = processes.end()?;
     let (begun, refused) = read(place.logs())?;
-    findings.refused = refused;
+    (findings.cases, findings.refused) = (fleet.next, refused);
     for errand in &ended {
         conclude(options, &place.store, errand, &begun, &mut findings).await?;
     }
     Ok(findings)
 }
 
+/// What is under way.
+struct Fleet<'a> {
+    options: &'a FleetOptions,
+    store: Arc<dyn Store>,
+    rng: Rng,
+    next: u64,
+    under_way: Vec<Errand>,
+}
+
+impl Fleet<'_> {
+    /// Whether all has ended, and enough has befallen the database.
+    fn is_done(&self, troubles: u64) -> bool {
+        self.next == self.options.cases && self.under_way.is_empty() && troubles >= self.options.troubles
+    }
+
+    /// Starts as many instances as may be under way at a time.
+    async fn fill_up(&mut self) -> anyhow::Result<()> {
+        while self.next < self.options.cases && self.under_way.len() < IN_FLIGHT {
+            self.under_way.push(begin(self.options.seed, self.next, &self.store, &mut self.rng).await?);
+            self.next += 1;
+        }
+        Ok(())
+    }
+
+    /// Looks at every instance that is under way, and does what is to be done to it.
+    async fn tend(&mut self, ended: &mut Vec<Errand>, findings: &mut Findings) {
+        let mut still = Vec::new();
+        for mut errand in std::mem::take(&mut self.under_way) {
+            // No answer: a later turn looks again.
+            match tend(&mut errand, &self.store).await {
+                Ok(true) => ended.push(errand),
+                Ok(false) | Err(_) if errand.begun.elapsed() > STUCK => {
+                    let standing = self.store.instance(&errand.id).await;
+                    findings.mismatches.push(told(self.options, &errand, &format!("stuck: {standing:?}")));
+                }
+                Ok(false) | Err(_) => still.push(errand),
+            }
+        }
+        self.under_way = still;
+    }
+}
+
 /// Makes ready what comes from outside, and submits the instance.
-async fn begin<B: Store>(
-    seed: u64,
-    number: u64,
-    store: &Arc<dyn Store>,
-    client: &WorkflowClient<B>,
-    rng: &mut Rng,
-) -> anyhow::Result<Errand> {
+async fn begin(seed: u64, number: u64, store: &Arc<dyn Store>, rng: &mut Rng) -> anyhow::Result<Errand> {
     let (case, id) = (case(seed, number), format!("case-{number}"));
     let reference = interpret(&case.nodes, case.input);
     let flow = workflow(&id, &case.nodes, &Notes::new(Arc::new(SystemClock)))?;
-    let outside = Outside::begin(store, &id, &case.nodes, &reference).await?;
-    client.submit(&flow, &id, case.input).await?;
+    let client = WorkflowClient::from_shared(Arc::new(Arc::clone(store))).with_conflict_policy(ConflictPolicy::UseExisting);
     let begun = Instant::now();
-    let control_at = (!matches!(case.control, Control::None)).then(|| begun + Duration::from_millis(rng.u64(..200)));
-    Ok(Errand { id, number, case, reference, outside, begun, control_at })
+    let outside = loop {
+        let made = Outside::begin(store, &id, &case.nodes, &reference).await;
+        let failed = match made {
+            Ok(outside) => match client.submit(&flow, &id, case.input).await {
+                Ok(_) => break outside,
+                Err(error) => anyhow::Error::from(error),
+            },
+            Err(error) => error.into(),
+        };
+        if begun.elapsed() > STUCK {
+            return Err(failed.context(format!("{id} cannot be started")));
+        }
+        // The store gave no answer: what it was asked for is asked for again.
+        tokio::time::sleep(LOOK).await;
+    };
+    let control_at = (!matches!(case.control, Control::None)).then(|| Instant::now() + Duration::from_millis(rng.u64(..200)));
+    Ok(Errand { id, number, case, reference, outside, begun: Instant::now(), control_at })
 }
 
 /// Does what is to be done to an instance; true once it has ended.
 async fn tend(errand: &mut Errand, store: &Arc<dyn Store>) -> anyhow::Result<bool> {
     if errand.control_at.is_some_and(|at| at <= Instant::now()) {
-        errand.control_at = None;
         match errand.case.control {
             Control::None => {}
             Control::Pause(_) => control(&**store, &errand.id, ControlAction::Pause).await?,
             Control::Cancel(_) => control(&**store, &errand.id, ControlAction::Cancel).await?,
         }
+        errand.control_at = None;
     }
     let record = errand.outside.tend().await?;
     Ok(record.is_some_and(|record| record.summary.status.is_terminal()))
@@ -184,10 +231,10 @@ async fn conclude(
 }
 
 fn told(options: &FleetOptions, errand: &Errand, what: &str) -> String {
-    let FleetOptions { store, workers, cases, seed, disturbed } = options;
+    let FleetOptions { store, workers, cases, seed, disturbed, troubles } = options;
     let quiet = if *disturbed { "" } else { " --undisturbed" };
     format!(
-        "case {}: {what}\n{}again: cargo xtask reference --store {store} --workers {workers} --cases {cases} --seed {seed}{quiet}\n",
+        "case {}: {what}\n{}again: cargo xtask reference --store {store} --workers {workers} --cases {cases} --seed {seed} --troubles {troubles}{quiet}\n",
         errand.number, errand.case
     )
 }

@@ -4,21 +4,29 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use sayiir_core::codec::JsonCodec;
 use sayiir_persistence::Store;
+use sayiir_postgres::{PoolOptions, PostgresBackend};
 use sayiir_sqlite::SqliteBackend;
+
+use super::database::Database;
 
 /// Which store a fleet works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FleetStore {
     /// A SQLite file.
     Sqlite,
+    /// A PostgreSQL server of its own.
+    Postgres,
 }
 
 impl fmt::Display for FleetStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
         })
     }
 }
@@ -29,7 +37,8 @@ impl FromStr for FleetStore {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "sqlite" => Ok(Self::Sqlite),
-            other => Err(format!("{other:?} is no store that processes share: sqlite is")),
+            "postgres" => Ok(Self::Postgres),
+            other => Err(format!("{other:?} is no store that processes share: sqlite and postgres are")),
         }
     }
 }
@@ -40,6 +49,7 @@ pub struct Place {
     pub store: Arc<dyn Store>,
     address: String,
     logs: PathBuf,
+    database: Option<Database>,
     _directory: tempfile::TempDir,
 }
 
@@ -49,19 +59,28 @@ impl Place {
     /// # Errors
     ///
     /// If it cannot be made.
-    pub async fn new(kind: &FleetStore) -> anyhow::Result<Self> {
+    pub async fn new(kind: FleetStore) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let logs = directory.path().join("logs");
         std::fs::create_dir(&logs)?;
-        let address = match kind {
-            FleetStore::Sqlite => format!("sqlite:{}", directory.path().join("fleet.db").display()),
+        let (address, database) = match kind {
+            FleetStore::Sqlite => (format!("sqlite:{}", directory.path().join("fleet.db").display()), None),
+            FleetStore::Postgres => {
+                let database = Database::start().await?;
+                (database.url().to_owned(), Some(database))
+            }
         };
-        Ok(Self { store: open(&address).await?, address, logs, _directory: directory })
+        Ok(Self { store: open(&address).await?, address, logs, database, _directory: directory })
     }
 
     /// Where another process finds the store.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The server behind the store, if there is one.
+    pub(super) const fn database(&self) -> Option<&Database> {
+        self.database.as_ref()
     }
 
     /// Where the processes note what they do.
@@ -74,6 +93,10 @@ impl Place {
 pub(super) async fn open(address: &str) -> anyhow::Result<Arc<dyn Store>> {
     match address.split_once(':') {
         Some(("sqlite", file)) => Ok(Arc::new(SqliteBackend::open(file).await?)),
+        Some(("postgres", _)) => {
+            let pool = PoolOptions { max_connections: Some(8), acquire_timeout: Some(Duration::from_secs(2)), ..PoolOptions::default() };
+            Ok(Arc::new(PostgresBackend::<JsonCodec>::connect_with_options(address, pool).await?))
+        }
         _ => anyhow::bail!("no store is known by the scheme of this address"),
     }
 }

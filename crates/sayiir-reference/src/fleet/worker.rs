@@ -1,13 +1,15 @@
 //! A worker of a fleet, in a process of its own.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sayiir_core::branch::LeaseId;
+use sayiir_core::registry::TaskRegistry;
 use sayiir_core::transition::Transition;
-use sayiir_persistence::{CommitOutcome, Refusal, Store, StoreFuture, SystemClock, forward_store};
-use sayiir_runtime::{LocalWorker, WorkflowSet};
+use sayiir_persistence::{CommitOutcome, Refusal, Store, StoreError, StoreFuture, SystemClock, forward_store};
+use sayiir_runtime::{PooledWorker, WorkflowSet};
 
 use crate::build::{Notes, workflow};
 use crate::generate::case;
@@ -18,7 +20,15 @@ use super::place::open;
 /// How long the workers' leases last: a frozen one is to be taken over soon.
 pub(super) const LEASE: Duration = Duration::from_secs(1);
 /// How many branches a worker drives: few, so that others have their part.
-const CONCURRENCY: usize = 12;
+const CONCURRENCY: NonZeroUsize = match NonZeroUsize::new(12) {
+    Some(many) => many,
+    None => NonZeroUsize::MIN,
+};
+/// How soon a worker looks again by itself.
+const POLL: Duration = Duration::from_secs(5);
+
+/// How long a store that is away is left alone.
+const AWAY: Duration = Duration::from_millis(50);
 
 /// What a worker process is told.
 #[derive(Debug, Clone)]
@@ -46,9 +56,19 @@ pub async fn serve(serve: &Serve) -> anyhow::Result<()> {
     for number in 0..serve.cases {
         workflows = workflows.with(Arc::new(workflow(&format!("case-{number}"), &case(serve.seed, number).nodes, &notes)?));
     }
-    let store = Noting { inner: open(&serve.address).await?, log };
-    let worker = LocalWorker::builder(store).lease(LEASE).concurrency(CONCURRENCY).spawn(workflows).await?;
-    Ok(worker.join().await?)
+    let store = Noting { inner: open_patiently(&serve.address).await?, log };
+    let worker = PooledWorker::builder(store, TaskRegistry::new()).claim_ttl(LEASE).max_concurrent_tasks(CONCURRENCY).build();
+    Ok(worker.spawn(POLL, workflows).join().await?)
+}
+
+/// Opens a store that may be away just now, as whoever starts processes would do by starting this one again.
+async fn open_patiently(address: &str) -> anyhow::Result<Arc<dyn Store>> {
+    loop {
+        match open(address).await {
+            Err(error) if error.downcast_ref().is_some_and(StoreError::is_transient) => tokio::time::sleep(AWAY).await,
+            opened => return opened,
+        }
+    }
 }
 
 /// Notes the writes that are refused.

@@ -15,7 +15,6 @@ mod claims;
 mod client;
 mod codecs;
 mod ids;
-mod inline;
 mod lifecycle;
 mod macros;
 mod nodes;

@@ -31,7 +31,7 @@ The store that a verb works on is given by --store or SAYIIR_STORE. Verbs work b
 
 Exit status: 0 done, 1 failed, 2 wrong usage; `sayiir wait` has a 3.
 
-Environment: SAYIIR_STORE (the store), RUST_LOG (what the libraries say, such as debug), NO_COLOR, COLUMNS (the width of tables).
+Environment: SAYIIR_STORE (the store), SAYIIR_SCHEMA (its schema on PostgreSQL), RUST_LOG (what the libraries say, such as debug), NO_COLOR, COLUMNS (the width of tables).
 
 Examples:
   sayiir list --store sqlite:orders.db --status failed

@@ -16,14 +16,26 @@ pub(crate) type AnyStore = Arc<dyn Store>;
 /// A client of some store.
 pub(crate) type Client = WorkflowClient<AnyStore>;
 
-const KNOWN: &str = "sqlite:PATH";
+#[cfg(feature = "postgres")]
+const KNOWN: &str = "sqlite:PATH, postgres://USER:PASSWORD@HOST:PORT/DATABASE";
+#[cfg(not(feature = "postgres"))]
+const KNOWN: &str = "sqlite:PATH (this build was made without postgres)";
+
+/// How long a server has to answer before the verb gives up.
+#[cfg(feature = "postgres")]
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// The store to work on.
 #[derive(Clone, Args)]
 pub(crate) struct StoreArgs {
-    /// The store: sqlite:PATH
+    /// The store: sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE
     #[arg(long, value_name = "URL", env = "SAYIIR_STORE", hide_env_values = true)]
     store: Option<String>,
+
+    /// On PostgreSQL, the schema that holds the store's tables
+    #[cfg(feature = "postgres")]
+    #[arg(long, value_name = "NAME", env = "SAYIIR_SCHEMA", default_value = "sayiir", hide_short_help = true)]
+    schema: String,
 }
 
 /// A store that is open.
@@ -44,6 +56,13 @@ impl StoreArgs {
                     return Err(failed(format!("there is no file {}: no store is made to be looked at", path.display())));
                 }
                 let opened = SqliteBackend::open_with(path, SqliteOptions::default().with_readers(1).existing_only()).await;
+                Arc::new(opened.with_context(|| format!("could not open {shown}"))?)
+            }
+            #[cfg(feature = "postgres")]
+            Address::Postgres(url) => {
+                let pool = sayiir::PoolOptions { max_connections: Some(2), acquire_timeout: Some(PATIENCE), ..Default::default() };
+                let options = sayiir::PostgresOptions::default().with_schema(&self.schema).with_pool(pool).without_migration();
+                let opened = sayiir::PostgresBackend::<sayiir::prelude::JsonCodec>::open_with(url, options).await;
                 Arc::new(opened.with_context(|| format!("could not open {shown}"))?)
             }
         };
@@ -73,6 +92,9 @@ impl OpenStore {
 #[cfg_attr(test, derive(Debug))]
 enum Address {
     Sqlite(PathBuf),
+    /// The whole URL.
+    #[cfg(feature = "postgres")]
+    Postgres(String),
 }
 
 impl Address {
@@ -96,6 +118,8 @@ impl Address {
                     Ok(Self::Sqlite(path.into()))
                 }
             }
+            #[cfg(feature = "postgres")]
+            "postgres" | "postgresql" if rest.starts_with("//") => Ok(Self::Postgres(text.to_owned())),
             _ => usage(format!("no store is known under the scheme {scheme:?}")),
         }
     }
@@ -103,6 +127,12 @@ impl Address {
     fn shown(&self) -> String {
         match self {
             Self::Sqlite(path) => format!("sqlite:{}", Path::display(path)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(url) => {
+                let place = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+                let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+                format!("postgres://{}", place.split_once('?').map_or(place, |(place, _)| place))
+            }
         }
     }
 }
@@ -182,6 +212,19 @@ mod tests {
             let Err(Failure::Usage(line)) = Address::parse(text) else { panic!("{text:?}") };
             assert!(line.contains(KNOWN) && !line.contains("hunter22"), "{line}");
         }
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn a_server_is_shown_without_user_and_password() {
+        for (url, shown) in [
+            ("postgres://ada:hunter22@db:5432/orders?sslmode=require", "postgres://db:5432/orders"),
+            ("postgresql://ada:p@ss@db/orders", "postgres://db/orders"),
+            ("postgres:///orders?host=/run&password=hunter22", "postgres:///orders"),
+        ] {
+            assert_eq!(Address::parse(Some(url)).unwrap().shown(), shown);
+        }
+        assert!(matches!(Address::parse(Some("postgres:ada:hunter22@db")), Err(Failure::Usage(_))));
     }
 
     #[test]

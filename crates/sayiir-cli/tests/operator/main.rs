@@ -4,6 +4,8 @@
 mod errors;
 mod fixture;
 mod json;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod shell;
 
 use std::path::Path;

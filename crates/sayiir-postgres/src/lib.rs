@@ -19,6 +19,8 @@ mod core;
 mod fault;
 mod ops;
 mod options;
+#[cfg(test)]
+mod plans;
 mod rows;
 mod schema;
 mod store;

@@ -206,8 +206,8 @@ impl<'a> Children<'a> {
     }
 }
 
-const FAST: &str = include_str!("../sql/commit_fast.sql");
-const FULL: &str = include_str!("../sql/commit_full.sql");
+pub(crate) const FAST: &str = include_str!("../sql/commit_fast.sql");
+pub(crate) const FULL: &str = include_str!("../sql/commit_full.sql");
 
 /// The statement that applies these members, which are in the order of locks.
 pub(crate) fn statement<'a>(given: Option<i64>, members: &[&'a Member]) -> Asked<'a> {

@@ -9,7 +9,11 @@ mod queue;
 mod refusal;
 
 pub(crate) use batch::Caps;
+#[cfg(test)]
+pub(crate) use columns::{FAST, FULL};
 pub(crate) use queue::Committers;
+#[cfg(test)]
+pub(crate) use refusal::WHY;
 
 use sayiir_core::branch::LeaseId;
 use sayiir_core::transition::{EventGuard, Next, Transition};

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use sayiir_core::branch::LeaseId;
+use sayiir_core::branch::{LeaseId, RunNumber};
 use sayiir_core::transition::Transition;
 use sayiir_persistence::{CommitOutcome, StoreError};
 use sqlx::Postgres;
@@ -29,7 +29,7 @@ struct Job {
 
 /// The ways to the committers. They end when this is dropped and their queues are empty.
 pub(crate) struct Committers {
-    ways: Vec<mpsc::UnboundedSender<Job>>,
+    ways: Vec<mpsc::UnboundedSender<Vec<Job>>>,
 }
 
 impl Committers {
@@ -48,7 +48,19 @@ impl Committers {
         lease: LeaseId,
         transitions: Vec<Transition>,
     ) -> impl Future<Output = Result<Vec<CommitOutcome>, StoreError>> + Send + use<> {
-        let answers: Vec<_> = transitions.into_iter().map(|transition| self.hand_over(Member { lease, transition })).collect();
+        let mut bundles: Vec<Vec<Job>> = self.ways.iter().map(|_| Vec::new()).collect();
+        let mut answers = Vec::with_capacity(transitions.len());
+        for transition in transitions {
+            let (reply, answer) = oneshot::channel();
+            answers.push(answer);
+            if let Some(bundle) = bundles.get_mut(self.way_of(transition.run)) {
+                bundle.push(Job { member: Member { lease, transition }, reply });
+            }
+        }
+        for (way, bundle) in self.ways.iter().zip(bundles).filter(|(_, bundle)| !bundle.is_empty()) {
+            // If the committer is gone with its runtime, the answers say so.
+            let _ = way.send(bundle);
+        }
         async move {
             let mut outcomes = Vec::with_capacity(answers.len());
             for answer in answers {
@@ -59,27 +71,21 @@ impl Committers {
     }
 
     /// All transitions of a run go one way, and so keep their order.
-    fn hand_over(&self, member: Member) -> oneshot::Receiver<Told> {
-        let (reply, answer) = oneshot::channel();
+    fn way_of(&self, run: RunNumber) -> usize {
         let count = u64::try_from(self.ways.len()).unwrap_or(1).max(1);
-        let index = usize::try_from(member.transition.run.0 % count).unwrap_or(0);
-        if let Some(way) = self.ways.get(index) {
-            // If the committer is gone with its runtime, the answer says so.
-            let _ = way.send(Job { member, reply });
-        }
-        answer
+        usize::try_from(run.0 % count).unwrap_or(0)
     }
 }
 
-async fn work(core: Arc<Core>, mut jobs: mpsc::UnboundedReceiver<Job>, caps: Caps) {
+async fn work(core: Arc<Core>, mut jobs: mpsc::UnboundedReceiver<Vec<Job>>, caps: Caps) {
     let mut queue = VecDeque::new();
-    while let Some(job) = jobs.recv().await {
-        queue.push_back(job);
+    while let Some(bundle) = jobs.recv().await {
+        queue.extend(bundle);
         let mut conn = None;
         let mut in_a_row = 0;
         while !queue.is_empty() {
-            while let Ok(job) = jobs.try_recv() {
-                queue.push_back(job);
+            while let Ok(bundle) = jobs.try_recv() {
+                queue.extend(bundle);
             }
             let batch = batch::next(&mut queue, caps, |job| &job.member);
             if in_a_row == IN_A_ROW {

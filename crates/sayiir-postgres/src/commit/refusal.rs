@@ -9,7 +9,7 @@ use crate::rows::db;
 use crate::tx::Tx;
 
 /// A refused writer first looks for its own row at the revision that it wanted: if it is there, it was accepted before.
-const WHY: &str = "SELECT t.ord, j.run IS NOT NULL AS own, coalesce(i.run = t.run AND i.status > 0, false) AS present, \
+pub(crate) const WHY: &str = "SELECT t.ord, j.run IS NOT NULL AS own, coalesce(i.run = t.run AND i.status > 0, false) AS present, \
      coalesce(i.status = 1, false) AS live, coalesce(b.lease = t.lease, false) AS held \
      FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[]) WITH ORDINALITY t (instance_id, run, branch, revision, lease, ord) \
      LEFT JOIN journal j ON j.run = t.run AND j.branch = t.branch AND j.revision = t.revision + 1 AND j.lease = t.lease \

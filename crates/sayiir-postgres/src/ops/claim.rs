@@ -51,7 +51,7 @@ pub(crate) const CLAIM_DEFINITIONS: &str = concat!(
     take!()
 );
 
-const CLAIM_INSTANCE: &str = concat!(
+pub(crate) const CLAIM_INSTANCE: &str = concat!(
     "WITH c AS MATERIALIZED (SELECT ",
     now!(),
     " AS now), got AS MATERIALIZED (SELECT b.run, b.branch, b.run_at AS rank FROM branch b \
@@ -60,7 +60,7 @@ const CLAIM_INSTANCE: &str = concat!(
     take!()
 );
 
-const CLAIM_BRANCH: &str = concat!(
+pub(crate) const CLAIM_BRANCH: &str = concat!(
     "WITH c AS MATERIALIZED (SELECT ",
     now!(),
     " AS now), got AS MATERIALIZED (SELECT b.run, b.branch, b.run_at AS rank FROM branch b WHERE b.run = $5 AND b.branch = $6 \
@@ -113,7 +113,7 @@ async fn set_aside(tx: &mut Tx<'_>, lease: LeaseId, run: RunNumber, branch: &Bra
     Ok(())
 }
 
-const NEXT_OF_DEFINITIONS: &str = concat!(
+pub(crate) const NEXT_OF_DEFINITIONS: &str = concat!(
     "WITH c AS MATERIALIZED (SELECT ",
     now!(),
     " AS now), ",
@@ -123,13 +123,14 @@ const NEXT_OF_DEFINITIONS: &str = concat!(
      ORDER BY b.run_at LIMIT 1) x"
 );
 
-const NEXT_OF_INSTANCE: &str = concat!(
+pub(crate) const NEXT_OF_INSTANCE: &str = concat!(
     "SELECT min(b.run_at) - ",
     now!(),
     " AS wait FROM branch b WHERE b.run = (SELECT i.run FROM instance i WHERE i.instance_id = $2)"
 );
 
-const NEXT_OF_BRANCH: &str = concat!("SELECT min(b.run_at) - ", now!(), " AS wait FROM branch b WHERE b.run = $2 AND b.branch = $3");
+pub(crate) const NEXT_OF_BRANCH: &str =
+    concat!("SELECT min(b.run_at) - ", now!(), " AS wait FROM branch b WHERE b.run = $2 AND b.branch = $3");
 
 pub(crate) async fn next_due(tx: &mut Tx<'_>, scope: &ClaimScope) -> Outcome<Option<Duration>> {
     let query = |sql: &'static str| sqlx::query(sql).bind(tx.given());
@@ -153,7 +154,7 @@ pub(crate) async fn leased(tx: &mut Tx<'_>, lease: LeaseId) -> Outcome<Vec<(RunN
 }
 
 /// The branches of the keys that the lease still holds, locked in order; then all of them, extended.
-const RENEW: &str = concat!(
+pub(crate) const RENEW: &str = concat!(
     "WITH c AS MATERIALIZED (SELECT ",
     now!(),
     " AS now), t AS MATERIALIZED (SELECT * FROM unnest($4::bigint[], $5::text[]) WITH ORDINALITY t (run, branch, ord)), \

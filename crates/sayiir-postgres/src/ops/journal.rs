@@ -94,14 +94,14 @@ macro_rules! value_of {
 }
 pub(crate) use value_of;
 
-const VALUES: &str = concat!(
+pub(crate) const VALUES: &str = concat!(
     "SELECT v.value FROM (SELECT $1::bigint AS run, u.* FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY u (branch, revision, ord)) k \
      LEFT JOIN LATERAL ",
     value_of!("j.run = k.run AND j.branch = k.branch AND j.revision = k.revision"),
     " v ON true ORDER BY k.ord"
 );
 
-const LAST_VALUES: &str = concat!(
+pub(crate) const LAST_VALUES: &str = concat!(
     "SELECT v.value FROM (SELECT $1::bigint AS run, u.* FROM unnest($2::text[]) WITH ORDINALITY u (branch, ord)) k LEFT JOIN LATERAL ",
     value_of!("j.run = k.run AND j.branch = k.branch ORDER BY j.revision DESC LIMIT 1"),
     " v ON true ORDER BY k.ord"

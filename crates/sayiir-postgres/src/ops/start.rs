@@ -17,7 +17,7 @@ use crate::rows::{InstanceRow, Stage, db, maybe_number, micros, time};
 use crate::tx::{Tx, now};
 
 /// Starts a run under an id of which nothing is known: everything in one statement, or nothing if somebody was faster.
-const START: &str = concat!(
+pub(crate) const START: &str = concat!(
     "WITH c AS MATERIALIZED (SELECT ",
     now!(),
     " AS now), i AS (INSERT INTO instance (instance_id, run, definition, created_at, updated_at, lane, status, priority, nonce, first_node, trace) \

@@ -44,8 +44,8 @@ macro_rules! views_of {
     };
 }
 
-const BY_KEYS: &str = views_of!("unnest($3::bigint[], $4::text[]) WITH ORDINALITY k (run, branch, ord)", "k.ord");
-const BY_RUN: &str = views_of!("(SELECT run, branch FROM branch WHERE run = $3 AND lease = $2) k", "b.branch");
+pub(crate) const BY_KEYS: &str = views_of!("unnest($3::bigint[], $4::text[]) WITH ORDINALITY k (run, branch, ord)", "k.ord");
+pub(crate) const BY_RUN: &str = views_of!("(SELECT run, branch FROM branch WHERE run = $3 AND lease = $2) k", "b.branch");
 
 /// A view, or a branch whose rows are damaged.
 pub(crate) type Seen = Result<BranchView, (RunNumber, BranchId, Fault)>;

@@ -14,7 +14,7 @@ use crate::core::Core;
 use crate::tx::News;
 
 /// Announcements are at least so far apart; what comes between goes with the next.
-const APART: Duration = Duration::from_millis(10);
+const APART: Duration = Duration::from_millis(5);
 
 /// More instances than this are not named.
 const MOST_NAMED: usize = 200;

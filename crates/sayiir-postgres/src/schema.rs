@@ -53,11 +53,12 @@ fn newer_than_this(version: i32) -> Fault {
     })
 }
 
-/// The version of what is there; `None` if nothing is.
+/// The version of what is there; `None` if nothing is. (A function like `to_regclass` answers from a cache, which may be older
+/// than the lock that this waited for.)
 async fn found(conn: &mut PgConnection, schema: &str) -> Outcome<Option<i32>> {
-    let table = format!("{schema}.schema_version");
-    let there: bool = sqlx::query("SELECT to_regclass($1) IS NOT NULL").bind(table).fetch_one(&mut *conn).await?.try_get(0)?;
-    if !there {
+    let sql =
+        "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = 'schema_version'";
+    if sqlx::query(sql).bind(schema).fetch_optional(&mut *conn).await?.is_none() {
         return Ok(None);
     }
     let row = sqlx::query("SELECT max(version) FROM schema_version").fetch_one(conn).await?;

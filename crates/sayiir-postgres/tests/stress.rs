@@ -1,6 +1,12 @@
 //! The store under fire: two processes' stores on one database, workers with tiny leases that freeze, crash, and ask again as if
 //! replies were lost; clients that start, replace, pause, unpause, cancel and send. Nothing is lost, doubled or stuck.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test says what went wrong by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test says what went wrong by panicking"
+)]
 
 mod common;
 
@@ -51,9 +57,9 @@ impl World {
     }
 }
 
-fn row(kind: EntryKind, node: &str) -> Option<Entry> {
+fn row(kind: EntryKind, node: &str) -> Entry {
     let output = Output::Value(Bytes::from(node.to_owned()));
-    Some(Entry { kind, node: Arc::from(node), attempt: 1, output, error: None })
+    Entry { kind, node: Arc::from(node), attempt: 1, output, error: None }
 }
 
 /// A head at a node of this round, whose value is the row that the transition to it writes.
@@ -75,23 +81,23 @@ fn decide(view: &BranchView, rng: &mut Rng) -> Transition {
             let head = Head { fork_revision: view.revision + 1, ..to(view, "join", round, Phase::Joining) };
             let child = |_| Child { head: to(view, "task", round, Phase::At), placement: placement() };
             let next = Next::Fork { head, children: (0..CHILDREN).map(child).collect(), keep: CHILDREN / 2 };
-            transition(view, row(EntryKind::Forked, &view.head.node), free, next)
+            transition(view, Some(row(EntryKind::Forked, &view.head.node)), free, next)
         }
         ("join", _) if round < ROUNDS => {
             let next = Next::Run { head: to(view, "begin", round + 1, Phase::At) };
-            transition(view, row(EntryKind::JoinCompleted, &view.head.node), free, next)
+            transition(view, Some(row(EntryKind::JoinCompleted, &view.head.node)), free, next)
         }
-        ("join", _) => transition(view, row(EntryKind::JoinCompleted, &view.head.node), free, Next::Finish),
+        ("join", _) => transition(view, Some(row(EntryKind::JoinCompleted, &view.head.node)), free, Next::Finish),
         ("task", _) => {
             let next = Next::Run { head: to(view, "signal", round, Phase::At) };
-            transition(view, row(EntryKind::TaskCompleted, &view.head.node), free, next)
+            transition(view, Some(row(EntryKind::TaskCompleted, &view.head.node)), free, next)
         }
         ("signal", phase) => match view.events.first() {
             Some(event) => {
                 let wake = if rng.bool() { Wake::Now } else { Wake::After(Duration::from_millis(20)) };
                 let next = Next::Release { head: to(view, "nap", round, Phase::Delaying), wake, placement: placement() };
                 let guard = EventGuard::Use { name: event.name.clone(), seq: event.seq };
-                transition(view, row(EntryKind::EventReceived, &view.head.node), guard, next)
+                transition(view, Some(row(EntryKind::EventReceived, &view.head.node)), guard, next)
             }
             None if phase == Phase::Awaiting => {
                 transition(view, None, free, Next::Release { head, wake: Wake::AsStored, placement: placement() })
@@ -99,10 +105,10 @@ fn decide(view: &BranchView, rng: &mut Rng) -> Transition {
             None => {
                 let head = to(view, "signal", round, Phase::Awaiting);
                 let next = Next::Await { head, signal: Arc::from("s"), wake: None, placement: placement() };
-                transition(view, row(EntryKind::SignalAwaited, &view.head.node), EventGuard::NoneSince { mail: view.mail }, next)
+                transition(view, Some(row(EntryKind::SignalAwaited, &view.head.node)), EventGuard::NoneSince { mail: view.mail }, next)
             }
         },
-        ("nap", _) => transition(view, row(EntryKind::DelayElapsed, &view.head.node), free, Next::EndBranch),
+        ("nap", _) => transition(view, Some(row(EntryKind::DelayElapsed, &view.head.node)), free, Next::EndBranch),
         other => panic!("{other:?}"),
     }
 }
@@ -272,7 +278,7 @@ fn check(server: &PgServer) {
 
 #[test]
 fn nothing_is_lost_doubled_or_stuck() {
-    let server = own_server(Settings::fast());
+    let server = own_server(&Settings::fast());
     let stores = (0..2).map(|_| open_at(&server, options("stress"))).collect();
     let world = World { stores, over: AtomicBool::new(false), counts: Mutex::default(), nonce: AtomicU64::new(1) };
     let until = Instant::now() + Duration::from_secs(10);

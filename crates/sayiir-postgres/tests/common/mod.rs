@@ -1,5 +1,6 @@
 //! What the tests of the PostgreSQL store share: a runtime, and fresh schemas of one throw-away server.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+#![allow(clippy::wildcard_enum_match_arm, clippy::panic, clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
 
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -49,8 +50,8 @@ pub fn open_on(schema: &str, clock: Arc<TestClock>) -> PostgresBackend {
 }
 
 /// A server of this test's own, whose commits wait for the disk.
-pub fn own_server(settings: Settings) -> PgServer {
-    PgServer::start(&settings).unwrap()
+pub fn own_server(settings: &Settings) -> PgServer {
+    PgServer::start(settings).unwrap()
 }
 
 /// Opens a store on a server.

@@ -1,7 +1,6 @@
 //! Running a task: its context, its time limit, its panics, its errors as text.
 
 use std::any::Any;
-use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use sayiir_core::branch::BranchView;
 use sayiir_core::context::{self, IterationInfo, TaskExecutionContext};
-use sayiir_core::error::{BoxError, DoNotRetry, RetryAfter, WorkflowError, error_chain};
+use sayiir_core::error::{BoxError, Retry, WorkflowError, error_chain};
 use sayiir_core::plan::{NodeSpec, Place, Plan};
 use sayiir_core::task::TaskInput;
 use sayiir_core::workflow::RunnableWorkflow;
@@ -167,16 +166,11 @@ fn iterations(plan: &Plan, path: &str) -> Vec<IterationInfo> {
 }
 
 fn failure_of(error: &BoxError) -> TaskFailure {
-    let mut retry = RetryAdvice::ByPolicy;
-    let mut cause: Option<&(dyn Error + 'static)> = Some(&**error);
-    while let Some(error) = cause {
-        if error.is::<DoNotRetry>() {
-            retry = RetryAdvice::Never;
-        } else if let Some(later) = error.downcast_ref::<RetryAfter>() {
-            retry = RetryAdvice::After(later.delay());
-        }
-        cause = error.source();
-    }
+    let retry = match Retry::of(&**error) {
+        Retry::ByPolicy => RetryAdvice::ByPolicy,
+        Retry::Never => RetryAdvice::Never,
+        Retry::After(delay) => RetryAdvice::After(delay),
+    };
     TaskFailure { error: error_chain(&**error), retry }
 }
 

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::future::Future;
 
 pub use bytes::Bytes;
 
@@ -11,7 +12,7 @@ use crate::deps::Deps;
 use crate::error::{BoxError, TaskError, advised};
 use crate::loop_result::LoopResult;
 use crate::task::CoreTask;
-use crate::workflow::{SerializableWorkflow, Typed, Untyped, Workflow, WorkflowBuilder};
+use crate::workflow::{RegistryMode, SerializableWorkflow, Typed, Untyped, Workflow, WorkflowBuilder};
 
 /// Where a workflow's tasks come from.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +26,7 @@ impl<'a> Provider<'a> {
     }
 }
 
-/// An error on its way out of a task. Method lookup takes the first trait below that fits, by value before by reference.
+/// An error on its way out of a task. Method lookup on `&&&Failed` takes the first trait below that fits.
 pub struct Failed<E>(Cell<Option<E>>);
 
 impl<E> Failed<E> {
@@ -39,7 +40,7 @@ pub trait FailedAdvised {
     fn into_box_error(self) -> BoxError;
 }
 
-impl<E: TaskError + Send + Sync + 'static> FailedAdvised for Failed<E> {
+impl<E: TaskError + Send + Sync + 'static> FailedAdvised for &&&Failed<E> {
     fn into_box_error(self) -> BoxError {
         self.0.take().map_or_else(|| "an error".into(), advised)
     }
@@ -50,9 +51,20 @@ pub trait FailedPlain {
     fn into_box_error(self) -> BoxError;
 }
 
-impl<E: Into<BoxError>> FailedPlain for &Failed<E> {
+impl<E: Into<BoxError>> FailedPlain for &&Failed<E> {
     fn into_box_error(self) -> BoxError {
         self.0.take().map_or_else(|| "an error".into(), Into::into)
+    }
+}
+
+/// Anything else, which [`is_error_of_task`] refuses: once is enough.
+pub trait FailedRefused {
+    fn into_box_error(self) -> BoxError;
+}
+
+impl<E> FailedRefused for &Failed<E> {
+    fn into_box_error(self) -> BoxError {
+        "an error".into()
     }
 }
 
@@ -74,6 +86,38 @@ impl<T> EvaluatedPlain<T> for Evaluated<T> {
         Ok(self.0)
     }
 }
+
+/// A look at what an inline step evaluated to: a future is one whose `.await` was forgotten.
+pub struct Look<'a, T>(pub &'a T);
+
+pub trait LookAtFuture {
+    type Value;
+
+    fn look(self)
+    where
+        Self::Value: Awaited;
+}
+
+impl<T: Future> LookAtFuture for Look<'_, T> {
+    type Value = T;
+
+    fn look(self) {}
+}
+
+pub trait LookAtValue {
+    fn look(self);
+}
+
+impl<T> LookAtValue for &Look<'_, T> {
+    fn look(self) {}
+}
+
+#[diagnostic::on_unimplemented(
+    message = "this step gives a future, and not what comes of it",
+    label = "a future",
+    note = "put `.await` behind it"
+)]
+pub trait Awaited {}
 
 /// What can be the error of a task.
 #[diagnostic::on_unimplemented(
@@ -100,6 +144,60 @@ pub const fn feeds<Before: CoreTask, Next: CoreTask>()
 where
     Before::Output: Feeds<Next::Input, Before, Next>,
 {
+}
+
+/// What flows to a step of the list is what it takes. (`FlowsInto` says the same, and lets a workflow's input be found by it.)
+#[diagnostic::on_unimplemented(message = "a step that takes a `{Next}` cannot stand here: the step before it gives `{Self}`")]
+pub trait Given<Next> {}
+
+impl<T: GivenTo<Next>, Next> Given<Next> for Typed<T> {}
+impl<Next> Given<Next> for Untyped {}
+
+#[diagnostic::on_unimplemented(
+    message = "a step that takes a `{Next}` cannot stand here: the step before it gives a `{Self}`",
+    label = "takes a `{Next}`, and is given a `{Self}`",
+    note = "a route hands on a `BranchEnvelope`, a signal with a timeout an `Option`, a fork `BranchOutputs` to the step that joins it"
+)]
+pub trait GivenTo<Next> {}
+
+impl<T> GivenTo<T> for T {}
+
+/// The builder in front of a step that takes a `Next`.
+pub fn takes<Next, C, Input, S: Given<Next>, M, R: RegistryMode>(
+    builder: WorkflowBuilder<C, Input, S, M, R>,
+) -> WorkflowBuilder<C, Input, Typed<Next>, M, R> {
+    builder.flows()
+}
+
+/// The builder behind a child workflow. Both in one argument: the compiler knows their types before it compares them.
+pub fn then_child<W: ChildFlow, C, Input, S: GivenToChild<W>, M, R: RegistryMode>(
+    (builder, child): (WorkflowBuilder<C, Input, S, M, R>, W),
+) -> WorkflowBuilder<C, Input, Typed<W::Output>, M, R>
+where
+    W::Codec: CodecOf<C>,
+{
+    builder.flows::<Typed<W::Input>>().then_flow(W::Codec::same(child.into_workflow()))
+}
+
+/// What flows to a child workflow is what it takes.
+pub trait GivenToChild<W> {}
+
+impl<S: Given<W::Input>, W: ChildFlow> GivenToChild<W> for S {}
+
+/// A child's payloads are its parent's: both have one codec.
+#[diagnostic::on_unimplemented(
+    message = "the codec of this child workflow is `{Self}`, and that of the workflow around it `{C}`",
+    label = "its codec is `{Self}`",
+    note = "build both with one `codec:`"
+)]
+pub trait CodecOf<C>: Sized {
+    fn same<I, M, O>(child: Workflow<Self, I, M, O>) -> Workflow<C, I, M, O>;
+}
+
+impl<C> CodecOf<C> for C {
+    fn same<I, M, O>(child: Workflow<C, I, M, O>) -> Workflow<C, I, M, O> {
+        child
+    }
 }
 
 /// What a join takes.

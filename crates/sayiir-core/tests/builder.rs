@@ -249,7 +249,7 @@ fn a_bad_payload_names_its_signal() {
         .join("j", |_| async { Ok(1) })
         .then("after", |x: u32| async move { Ok(x) })
         .wait_for_signal("t", "second", Some(Duration::ZERO))
-        .route::<u32, Side, u32, _, _>(|_| async { Ok(Side::Left) })
+        .route::<u32, Side, u32, _>(|_| async { Ok(Side::Left) })
         .default_branch(|arm| arm.then("y", |y: Option<u32>| async move { Ok(y.unwrap_or(0)) }))
         .done()
         .build()

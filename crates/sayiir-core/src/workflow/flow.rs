@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::codec::Decoder;
 use crate::codec::sealed::DecodeValue;
 use crate::error::BoxError;
+use crate::loop_result::LoopResult;
 
 /// A builder's state after a step that gives a `T`.
 #[derive(Debug)]
@@ -63,12 +64,46 @@ impl Untyped {
 #[diagnostic::on_unimplemented(
     message = "a step that takes a `{I}` cannot stand here: the step before it gives `{Self}`",
     label = "takes a `{I}`",
-    note = "after a child workflow that ends with a signal, call `untyped()` first"
+    note = "a route hands on a `BranchEnvelope`, a signal with a timeout an `Option`; after a child workflow that ends with a signal, call `untyped()` first"
 )]
 pub trait FlowsInto<I> {}
 
 impl<T> FlowsInto<T> for Typed<T> {}
 impl<T> FlowsInto<T> for Untyped {}
+
+/// The steps of a route's arm give an `Out`.
+#[diagnostic::on_unimplemented(message = "the arms of this route give a `{Out}`, and this one gives `{Self}`")]
+pub trait ArmGives<Out> {}
+
+impl<T: GivenByArms<Out>, Out> ArmGives<Out> for Typed<T> {}
+impl<T> ArmGives<T> for Untyped {}
+
+/// What one arm of a route gives is what the others give.
+#[diagnostic::on_unimplemented(
+    message = "the arms of a route give one type: this one gives a `{Self}`, and the others a `{Out}`",
+    label = "gives a `{Self}` instead of a `{Out}`",
+    note = "end each arm with a step that gives the same type; an enum may hold what differs"
+)]
+pub trait GivenByArms<Out> {}
+
+impl<T> GivenByArms<T> for T {}
+
+/// The steps of a loop's body give a `LoopResult` of what they take.
+#[diagnostic::on_unimplemented(message = "the last step of a loop's body gives a `LoopResult<{T}>`, and this one gives `{Self}`")]
+pub trait BodyGives<T> {}
+
+impl<G: GivenByBody<T>, T> BodyGives<T> for Typed<G> {}
+impl<T> BodyGives<T> for Untyped {}
+
+/// What the last step of a loop's body gives says whether to go on.
+#[diagnostic::on_unimplemented(
+    message = "a loop over a `{T}` ends with a step that gives a `LoopResult<{T}>`: its last one gives a `{Self}`",
+    label = "its last step gives a `{Self}`",
+    note = "give `LoopResult::Again(value)` to go on and `LoopResult::Done(value)` to end"
+)]
+pub trait GivenByBody<T> {}
+
+impl<T> GivenByBody<T> for LoopResult<T> {}
 
 /// A builder's state with which a workflow of codec `C` may end.
 #[diagnostic::on_unimplemented(

@@ -14,7 +14,7 @@ mod runnable;
 mod serializable;
 
 pub use builder::{
-    BranchCollector, ForkBuilder, LoopCodec, NoRegistry, RegistryMode, RouteBuilder, RouteCodec, SubFlow, TextKeys, TypedKeys,
+    BranchCollector, ForkBuilder, KeyFunction, LoopCodec, NoRegistry, RegistryMode, RouteBuilder, RouteCodec, SubFlow, TextKeys, TypedKeys,
     WithRegistry, WorkflowBuilder,
 };
 pub use compiled::Workflow;
@@ -22,7 +22,7 @@ pub use definition::{
     DefinitionChange, DefinitionDiff, DefinitionFormat, DefinitionNode, Inside, NodeMark, Obstacle, Standing, TaskTypes, Verdict,
     WorkflowDefinition,
 };
-pub use flow::{FlowEnd, FlowsInto, Typed, Untyped};
+pub use flow::{ArmGives, BodyGives, FlowEnd, FlowsInto, GivenByArms, GivenByBody, Typed, Untyped};
 pub use node_info::{NodeInfo, NodeKind};
 #[cfg(feature = "json")]
 pub use outline::{Outline, OutlineBranch, OutlineJoin, OutlineNode, OutlineOptions, OutlineRetries, OutlineTasks, OutlineWorkflow};

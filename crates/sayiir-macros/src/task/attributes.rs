@@ -61,10 +61,10 @@ impl Attributes {
             "display_name" => self.display_name = Some(text(value)?),
             "description" => self.description = Some(text(value)?),
             "version" => self.version = Some(not_empty(text(value)?)?),
-            "timeout" => self.timeout = Some(duration::parse(&text(value)?)?),
+            "timeout" => self.timeout = Some(length(value)?),
             "retries" => self.retries = Some(number(value, "how many retries follow the first attempt, as `retries = 3`")?),
-            "backoff" => self.backoff = Some(self.retry(name, duration::parse(&text(value)?)?)),
-            "max_delay" => self.max_delay = Some(self.retry(name, duration::parse(&text(value)?)?)),
+            "backoff" => self.backoff = Some(self.retry(name, length(value)?)),
+            "max_delay" => self.max_delay = Some(self.retry(name, length(value)?)),
             "backoff_multiplier" => {
                 let multiplier = multiplier(value)?;
                 self.backoff_multiplier = Some(self.retry(name, multiplier));
@@ -137,6 +137,11 @@ fn text(value: &Expr) -> syn::Result<LitStr> {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text.clone()),
         other => Err(Error::new(other.span(), "write a text in quotes")),
     }
+}
+
+fn length(value: &Expr) -> syn::Result<TokenStream> {
+    let text = text(value).map_err(|error| Error::new(error.span(), "write how long in quotes, with its unit: \"30s\""))?;
+    duration::parse(&text)
 }
 
 fn not_empty(text: LitStr) -> syn::Result<LitStr> {

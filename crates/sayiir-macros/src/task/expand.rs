@@ -132,10 +132,10 @@ fn body(function: &ItemFn, signature: &Signature, core: &TokenStream) -> TokenSt
         Output::Result { .. } => quote! {
             #unused
             #[allow(unused_imports)]
-            use #core::macro_support::{FailedAdvised as _, FailedPlain as _};
+            use #core::macro_support::{FailedAdvised as _, FailedPlain as _, FailedRefused as _};
             match #call {
                 ::std::result::Result::Ok(output) => ::std::result::Result::Ok(output),
-                ::std::result::Result::Err(error) => ::std::result::Result::Err(#core::macro_support::Failed::new(error).into_box_error()),
+                ::std::result::Result::Err(error) => ::std::result::Result::Err((&&&#core::macro_support::Failed::new(error)).into_box_error()),
             }
         },
     }

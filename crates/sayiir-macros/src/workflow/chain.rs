@@ -1,12 +1,23 @@
 //! The steps as calls of the builder.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Expr, Ident, LitStr, Path};
 
 use super::steps::{ArmKey, Body, Branch, Join, Route, Step};
 use crate::task::struct_name;
+
+/// What stands before a step.
+#[derive(Clone, Copy)]
+pub(crate) enum Before<'a> {
+    /// Nothing that says what flows here: the step says it itself.
+    Nothing,
+    /// A task.
+    Task(&'a Path),
+    /// Another step.
+    Step,
+}
 
 /// Writes chains of calls.
 pub(crate) struct Chain {
@@ -19,6 +30,22 @@ fn respanned(tokens: TokenStream, span: Span) -> TokenStream {
         token
     };
     tokens.into_iter().map(respan).collect()
+}
+
+/// A name of the macro's own, told of at `span`.
+fn mixed_at(span: Span) -> Span {
+    Span::mixed_site().located_at(span)
+}
+
+/// The builder as far as it has come. It has the hygiene of the user's own tokens, for the compiler tells what is wrong with a macro's
+/// name at the macro.
+fn flow_at(span: Span) -> Ident {
+    Ident::new("sayiir_flow", span)
+}
+
+/// The type that a task takes.
+fn input_of(core: &TokenStream, task: &Path) -> TokenStream {
+    quote!(<#task as #core::task::CoreTask>::Input)
 }
 
 /// The struct of a task that is named by its function.
@@ -35,31 +62,62 @@ impl Chain {
         Self { core }
     }
 
-    /// The builder with these steps behind it. `before` is the task whose output flows into them, if it is one.
-    pub(crate) fn of(&self, builder: TokenStream, steps: &[Step], before: Option<&Path>) -> TokenStream {
-        let mut before = before;
-        steps.iter().fold(builder, |builder, step| {
-            let chained = self.step(&builder, step, before);
+    /// The builder with these steps behind it.
+    ///
+    /// Each step is a statement of its own, so that the compiler finds what does not fit at the step, and not at the whole list.
+    pub(crate) fn of<'a>(&self, builder: &TokenStream, steps: &'a [Step], mut before: Before<'a>) -> TokenStream {
+        let mut statements = TokenStream::new();
+        for step in steps {
+            let chained = self.step(&flow_at(step.span()).to_token_stream(), step, before);
             before = match step {
-                Step::Task(path) => Some(path),
+                Step::Task(path) => Before::Task(path),
                 // It hands on what it is given.
                 Step::Delay { .. } => before,
-                _ => None,
+                Step::Inline(_)
+                | Step::Signal { .. }
+                | Step::Loop { .. }
+                | Step::Flow(_)
+                | Step::Fork { .. }
+                | Step::Route(_)
+                | Step::Group(_) => Before::Step,
             };
-            chained
-        })
+            let flow = flow_at(Span::call_site());
+            statements.extend(quote!(let #flow = #chained;));
+        }
+        let (start, end) = (flow_at(Span::call_site()), flow_at(steps.last().map_or_else(Span::call_site, Step::span)));
+        quote!({ let #start = #builder; #statements #end })
     }
 
-    fn step(&self, builder: &TokenStream, step: &Step, before: Option<&Path>) -> TokenStream {
+    /// The builder in front of a step, with a check that what flows there is what the step takes; in front of the first step it says what
+    /// the workflow takes.
+    fn taking(&self, builder: &TokenStream, input: &TokenStream, span: Span, before: Before<'_>) -> TokenStream {
+        if matches!(before, Before::Nothing) {
+            return builder.clone();
+        }
+        let core = &self.core;
+        quote_spanned!(span=> #core::macro_support::takes::<#input, _, _, _, _, _>(#builder))
+    }
+
+    fn step(&self, builder: &TokenStream, step: &Step, before: Before<'_>) -> TokenStream {
         let (core, span) = (&self.core, step.span());
         match step {
             Step::Task(path) => {
                 let (task, check) = (task_of(path), self.check(before, path));
-                let then = if check.is_some() { quote_spanned!(span=> then_after) } else { quote_spanned!(span=> then_provided) };
-                quote_spanned!(span=> #builder.#then::<#task>({ #check __provider }))
+                if check.is_some() {
+                    return quote_spanned!(span=> #builder.then_after::<#task>({ #check __provider }));
+                }
+                if matches!(before, Before::Nothing) {
+                    return quote_spanned!(span=> #builder.then_provided::<#task>(__provider));
+                }
+                let builder = self.taking(builder, &input_of(core, &task), span, before);
+                quote_spanned!(span=> #builder.then_after::<#task>(__provider))
             }
             Step::Inline(inline) => {
                 let (id, closure) = (inline.id(), inline.closure(core));
+                let builder = inline.input().map_or_else(
+                    || builder.clone(),
+                    |input| self.taking(&flow_at(input.span()).to_token_stream(), &quote!(#input), input.span(), before),
+                );
                 quote_spanned!(span=> #builder.then(#id, #closure))
             }
             Step::Delay { id, duration } => quote_spanned!(span=> #builder.delay(#id, #duration)),
@@ -71,7 +129,11 @@ impl Chain {
             }
             Step::Loop { body, max, exit_with_last, span: _ } => self.repeat(builder, body, max, *exit_with_last, before),
             Step::Flow(child) => {
-                let then = quote_spanned!(span=> #builder.then_flow(#core::macro_support::ChildFlow::into_workflow(#child)));
+                let then = if matches!(before, Before::Nothing) {
+                    quote_spanned!(span=> #builder.then_flow(#core::macro_support::ChildFlow::into_workflow(#child)))
+                } else {
+                    quote_spanned!(span=> #core::macro_support::then_child((#builder, #child)))
+                };
                 quote!({
                     #[allow(unused_imports)]
                     use #core::macro_support::Settled as _;
@@ -86,15 +148,16 @@ impl Chain {
     }
 
     /// Says at the second of two tasks, by their names, that it cannot follow the first.
-    fn check(&self, before: Option<&Path>, path: &Path) -> Option<TokenStream> {
+    fn check(&self, before: Before<'_>, path: &Path) -> Option<TokenStream> {
         let (core, next) = (&self.core, task_of(path));
-        let before = task_of(before?);
+        let Before::Task(before) = before else { return None };
+        let before = task_of(before);
         // Told at the second of the two.
         let before = respanned(quote!(#before), path.span());
         Some(quote_spanned!(path.span()=> const _: () = #core::macro_support::feeds::<#before, #next>();))
     }
 
-    fn repeat(&self, builder: &TokenStream, body: &Body, max: &Expr, exit_with_last: bool, before: Option<&Path>) -> TokenStream {
+    fn repeat(&self, builder: &TokenStream, body: &Body, max: &Expr, exit_with_last: bool, before: Before<'_>) -> TokenStream {
         let core = &self.core;
         let policy = if exit_with_last { format_ident!("ExitWithLast") } else { format_ident!("Fail") };
         let policy = quote!(#core::loop_result::MaxIterationsPolicy::#policy);
@@ -115,13 +178,14 @@ impl Chain {
     }
 
     /// Steps as a closure over a builder.
-    fn inside(&self, steps: &[Step], before: Option<&Path>) -> TokenStream {
-        let flow = Ident::new("__flow", Span::mixed_site());
-        let chain = self.of(quote!(#flow), steps, before);
-        quote!(|#flow| #chain)
+    fn inside(&self, steps: &[Step], before: Before<'_>) -> TokenStream {
+        let flow = flow_at(Span::call_site());
+        let chain = self.of(&flow.to_token_stream(), steps, before);
+        let end = mixed_at(steps.last().map_or_else(Span::call_site, Step::span));
+        quote_spanned!(end=> |#flow| #chain)
     }
 
-    fn fork(&self, builder: &TokenStream, branches: &[Branch], join: &Join, before: Option<&Path>) -> TokenStream {
+    fn fork(&self, builder: &TokenStream, branches: &[Branch], join: &Join, before: Before<'_>) -> TokenStream {
         let branches = branches.iter().map(|branch| self.branch(branch, before));
         let join = match join {
             Join::Task(path) => {
@@ -137,7 +201,7 @@ impl Chain {
         quote!(#builder.fork() #(#branches)* #join)
     }
 
-    fn branch(&self, Branch { name, steps }: &Branch, before: Option<&Path>) -> TokenStream {
+    fn branch(&self, Branch { name, steps }: &Branch, before: Before<'_>) -> TokenStream {
         match (name, steps.as_slice()) {
             (None, [Step::Task(path)]) => {
                 let (task, check) = (task_of(path), self.check(before, path));
@@ -176,7 +240,7 @@ impl Chain {
         }
     }
 
-    fn route(&self, builder: &TokenStream, Route { key, keys, arms, default }: &Route, before: Option<&Path>) -> TokenStream {
+    fn route(&self, builder: &TokenStream, Route { key, keys, arms, default }: &Route, before: Before<'_>) -> TokenStream {
         let (task, check) = (task_of(key), self.check(before, key));
         let branches = arms.iter().map(|(arm, steps)| {
             let steps = self.inside(steps, before);
@@ -187,8 +251,9 @@ impl Chain {
             }
         });
         let default_arm = default.as_ref().map(|steps| {
+            let span = steps.last().map_or_else(Span::call_site, Step::span);
             let steps = self.inside(steps, before);
-            quote!(.default_branch(#steps))
+            quote_spanned!(mixed_at(span)=> .default_branch(#steps))
         });
         let (start, every) = match keys {
             Some(keys) => (quote_spanned!(key.span()=> route_provided::<#task, #keys, _>), exhaustive(keys, arms, default.is_some())),
@@ -210,7 +275,9 @@ fn exhaustive(keys: &Path, arms: &[(ArmKey, Vec<Step>)], has_default: bool) -> T
         ArmKey::Variant(variant) => Some(quote_spanned!(variant.span()=> #keys::#variant => {})),
         ArmKey::Text(_) => None,
     });
-    let rest = has_default.then(|| quote!(#[allow(unreachable_patterns)] _ => {}));
+    // Without a default arm one that matches nothing stands there: behind it the compiler does not suggest arms of its own, which would
+    // not fit here.
+    let rest = if has_default { quote!(#[allow(unreachable_patterns)] _ => {}) } else { quote!(_ if false => {}) };
     let matched = quote_spanned!(keys.span()=> match key { #(#variants)* #rest });
     quote!(const _: fn(&#keys) = |key| #matched;)
 }

@@ -1,8 +1,9 @@
 //! Inline steps: `name(x: T) { .. }`.
 
-use proc_macro2::{TokenStream, TokenTree};
-use quote::{ToTokens, quote};
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
+use syn::spanned::Spanned;
 use syn::{Block, Error, Expr, Ident, Pat, Stmt, Token, Type, parenthesized, token};
 
 pub(crate) struct Inline {
@@ -44,6 +45,11 @@ impl Inline {
         self.name.to_string().trim_start_matches("r#").to_owned()
     }
 
+    /// The type of its input, if it says it.
+    pub(crate) const fn input(&self) -> Option<&Type> {
+        self.r#type.as_ref()
+    }
+
     /// The step as a closure for the builder.
     pub(crate) fn closure(&self, core: &TokenStream) -> TokenStream {
         let Self { name: _, pattern, r#type, body } = self;
@@ -51,24 +57,53 @@ impl Inline {
         if gives_result(body) {
             return quote!(move |#pattern #r#type| async move #body);
         }
+        let value = Ident::new("__value", Span::mixed_site());
+        let end = body.stmts.last().map_or_else(|| body.span(), Spanned::span).resolved_at(Span::mixed_site());
+        let look = quote_spanned!(end=> #core::macro_support::Look(&#value).look());
         quote! {
             move |#pattern #r#type| async move {
                 #[allow(unused_imports)]
-                use #core::macro_support::{EvaluatedPlain as _, FailedAdvised as _, FailedPlain as _};
+                use #core::macro_support::{EvaluatedPlain as _, FailedAdvised as _, FailedPlain as _, LookAtFuture as _, LookAtValue as _};
                 #[allow(unused_braces)]
-                let value = #body;
-                match #core::macro_support::Evaluated(value).into_result() {
+                let #value = #body;
+                #look;
+                match #core::macro_support::Evaluated(#value).into_result() {
                     ::std::result::Result::Ok(value) => ::std::result::Result::Ok(value),
-                    ::std::result::Result::Err(error) => ::std::result::Result::Err(#core::macro_support::Failed::new(error).into_box_error()),
+                    ::std::result::Result::Err(error) => ::std::result::Result::Err((&&&#core::macro_support::Failed::new(error)).into_box_error()),
                 }
             }
         }
     }
 }
 
-/// Whether it is written as a result: it ends with `Ok(..)` or `Err(..)` somewhere, or uses `?` or `return`.
+/// Whether it is written as a result: it ends with `Ok(..)` or `Err(..)` somewhere, or leaves early and may well end with one.
 fn gives_result(body: &Block) -> bool {
-    ends_with_result(body) || leaves_early(body.to_token_stream())
+    ends_with_result(body) || (leaves_early(body.to_token_stream()) && !ends_with_value(body))
+}
+
+/// Whether it uses no `return`, and its end is hardly a result: `a? + b?`.
+fn ends_with_value(body: &Block) -> bool {
+    let returns = mentions(body.to_token_stream(), &|token| matches!(token, TokenTree::Ident(ident) if ident == "return"));
+    !returns && matches!(body.stmts.last(), Some(Stmt::Expr(tail, None)) if is_value(tail))
+}
+
+fn is_value(tail: &Expr) -> bool {
+    match tail {
+        Expr::Try(_)
+        | Expr::Binary(_)
+        | Expr::Unary(_)
+        | Expr::Lit(_)
+        | Expr::Tuple(_)
+        | Expr::Array(_)
+        | Expr::Struct(_)
+        | Expr::Reference(_)
+        | Expr::Cast(_)
+        | Expr::Repeat(_)
+        | Expr::Range(_) => true,
+        Expr::Macro(call) => call.mac.path.segments.last().is_some_and(|last| last.ident == "format" || last.ident == "vec"),
+        Expr::Paren(inner) => is_value(&inner.expr),
+        _ => false,
+    }
 }
 
 fn ends_with_result(block: &Block) -> bool {
@@ -92,11 +127,18 @@ fn is_result(tail: &Expr) -> bool {
     }
 }
 
+/// Whether it uses `?` or `return`.
 fn leaves_early(tokens: TokenStream) -> bool {
-    tokens.into_iter().any(|token| match token {
+    mentions(tokens, &|token| match token {
         TokenTree::Punct(punct) => punct.as_char() == '?',
         TokenTree::Ident(ident) => ident == "return",
-        TokenTree::Group(group) => leaves_early(group.stream()),
-        TokenTree::Literal(_) => false,
+        TokenTree::Group(_) | TokenTree::Literal(_) => false,
+    })
+}
+
+fn mentions(tokens: TokenStream, what: &dyn Fn(&TokenTree) -> bool) -> bool {
+    tokens.into_iter().any(|token| match &token {
+        TokenTree::Group(group) => mentions(group.stream(), what),
+        TokenTree::Punct(_) | TokenTree::Ident(_) | TokenTree::Literal(_) => what(&token),
     })
 }

@@ -2,6 +2,7 @@
 
 mod chain;
 mod inline;
+mod names;
 mod parse;
 mod steps;
 
@@ -28,7 +29,7 @@ pub(crate) fn expand(input: TokenStream) -> syn::Result<TokenStream> {
         #core::workflow::WorkflowBuilder #typed::new(#core::context::WorkflowContext::new(#name, ::std::sync::Arc::new(#codec), ::std::sync::Arc::new(#metadata)))
             #version #registry
     };
-    let chain = chain::Chain::new(core.clone()).of(builder, &steps, None);
+    let chain = chain::Chain::new(core.clone()).of(&builder, &steps, chain::Before::Nothing);
     // A match keeps a temporary that the deps may be.
     Ok(quote! {
         match #core::macro_support::Provider::new(#deps) { __provider => #chain.build() }

@@ -3,6 +3,7 @@
 use syn::parse::{Parse, ParseStream};
 use syn::{Error, Expr, Ident, Token, Type, bracketed};
 
+use super::names::refuse_doubles;
 use super::steps::{Step, sequence};
 
 const KNOWN: &str = "name, version, input, codec, registry, metadata, deps, steps";
@@ -68,5 +69,6 @@ fn list(input: ParseStream<'_>) -> syn::Result<Vec<Step>> {
     if steps.is_empty() {
         return Err(Error::new(bracket.span.join(), "Workflow must have at least one task"));
     }
+    refuse_doubles(&steps)?;
     Ok(steps)
 }

@@ -3,7 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use syn::parse::ParseStream;
 use syn::spanned::Spanned;
-use syn::{Error, Expr, Ident, LitInt, LitStr, Path, Token, braced, bracketed, parenthesized, token};
+use syn::{Error, Expr, Ident, LitInt, LitStr, Path, Token, Type, braced, bracketed, parenthesized, token};
 
 use super::inline::Inline;
 use crate::duration;
@@ -103,9 +103,7 @@ fn content(input: ParseStream<'_>) -> syn::Result<Content> {
         let branches = parallel(input)?;
         let more = !input.is_empty();
         if more {
-            input
-                .parse::<Token![,]>()
-                .map_err(|error| Error::new(error.span(), "a comma stands between two steps, `||` between two branches"))?;
+            input.parse::<Token![,]>().map_err(|error| Error::new(error.span(), no_comma(input)))?;
         }
         let branches = match one_step(branches) {
             Ok(Step::Group(Group { content: Content::Branches(branches), span: _ })) | Err(branches) => branches,
@@ -114,6 +112,7 @@ fn content(input: ParseStream<'_>) -> syn::Result<Content> {
                 continue;
             }
             Ok(step) => {
+                refuse_join(&step)?;
                 steps.push(step);
                 continue;
             }
@@ -128,6 +127,31 @@ fn content(input: ParseStream<'_>) -> syn::Result<Content> {
         }
     }
     Ok(Content::Steps(steps))
+}
+
+/// A step that takes what branches give stands behind branches.
+fn refuse_join(step: &Step) -> syn::Result<()> {
+    let Step::Inline(inline) = step else { return Ok(()) };
+    let Some(Type::Path(input)) = inline.input() else { return Ok(()) };
+    match input.path.segments.last() {
+        Some(last) if last.ident == "BranchOutputs" => Err(Error::new(
+            input.span(),
+            format!("`{}` joins branches, and there are none before it: `a || b, {}(..) {{ .. }}`", inline.name, inline.name),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What is said where a comma should stand.
+fn no_comma(input: ParseStream<'_>) -> &'static str {
+    let word = input.fork().parse::<Ident>().map(|word| word.to_string()).unwrap_or_default();
+    match word.as_str() {
+        "retries" | "retry" | "backoff" | "tags" | "priority" => {
+            "this is said where the task is: `#[task(retries = 3)]`; a step that runs no task has none"
+        }
+        "timeout" => "a time limit is said where the task is: `#[task(timeout = \"30s\")]`; only a signal has one of its own",
+        _ => "a comma stands between two steps, `||` between two branches",
+    }
 }
 
 /// The step, if it is one without a name; else the branches.

@@ -13,6 +13,6 @@ fn shout(text: String) -> String {
 fn main() {
     let _ = workflow! {
         name: "wrong",
-        steps: [double || double, all(outputs: BranchOutputs<_>) { outputs.len() }, shout],
+        steps: [double || other: double, all(outputs: BranchOutputs<_>) { outputs.len() }, shout],
     };
 }

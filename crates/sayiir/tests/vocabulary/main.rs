@@ -15,6 +15,7 @@ mod claims;
 mod client;
 mod codecs;
 mod ids;
+mod inline;
 mod lifecycle;
 mod macros;
 mod nodes;

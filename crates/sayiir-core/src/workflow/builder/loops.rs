@@ -11,7 +11,7 @@ use crate::future::{MaybeSend, MaybeSync};
 use crate::loop_result::{LoopResult, MaxIterationsPolicy};
 use crate::task::RegisterableTask;
 use crate::workflow::code::PayloadCode;
-use crate::workflow::{FlowsInto, Typed};
+use crate::workflow::{BodyGives, FlowsInto, Typed};
 
 /// What a codec must carry for a loop over a `T`.
 pub trait LoopCodec<T>: Codec + DecodeValue<T> + EncodeValue<T> + DecodeValue<LoopResult<T>> + EncodeValue<LoopResult<T>> {}
@@ -144,7 +144,7 @@ impl<C, Input, S, M, R: RegistryMode> WorkflowBuilder<C, Input, S, M, R> {
     ) -> WorkflowBuilder<C, Input, Typed<T>, M, R>
     where
         S: FlowsInto<T>,
-        S2: FlowsInto<LoopResult<T>>,
+        S2: BodyGives<T>,
         C: LoopCodec<T>,
     {
         self.loop_flow_with_policy(id, body, max, MaxIterationsPolicy::Fail)
@@ -160,7 +160,7 @@ impl<C, Input, S, M, R: RegistryMode> WorkflowBuilder<C, Input, S, M, R> {
     ) -> WorkflowBuilder<C, Input, Typed<T>, M, R>
     where
         S: FlowsInto<T>,
-        S2: FlowsInto<LoopResult<T>>,
+        S2: BodyGives<T>,
         C: LoopCodec<T>,
     {
         let body = self.seed().grow(id.as_ref(), body);

@@ -20,7 +20,7 @@ pub use forks::{BranchCollector, ForkBuilder};
 pub use loops::LoopCodec;
 pub use registered::{NoRegistry, RegistryMode, WithRegistry};
 pub(crate) use routes::check_coverage;
-pub use routes::{RouteBuilder, RouteCodec, TextKeys, TypedKeys};
+pub use routes::{KeyFunction, RouteBuilder, RouteCodec, TextKeys, TypedKeys};
 pub(crate) use steps::{Step, Steps};
 
 use super::code::PayloadCode;
@@ -142,7 +142,7 @@ impl<C, Input, S, M, R> WorkflowBuilder<C, Input, S, M, R> {
     }
 
     /// The same steps with another type flowing out of them.
-    fn flows<S2>(self) -> WorkflowBuilder<C, Input, S2, M, R> {
+    pub(crate) fn flows<S2>(self) -> WorkflowBuilder<C, Input, S2, M, R> {
         let Self { context, version, registry, steps, types: _ } = self;
         WorkflowBuilder { context, version, registry, steps, types: PhantomData }
     }

@@ -12,7 +12,7 @@ use crate::error::{BoxError, BuildError};
 use crate::future::{MaybeSend, MaybeSync};
 use crate::task::BranchEnvelope;
 use crate::workflow::code::NodeCode;
-use crate::workflow::{FlowsInto, Typed, Untyped};
+use crate::workflow::{ArmGives, Typed, Untyped};
 
 /// The id of a route whose key is a closure's.
 const ROUTE: &str = "route";
@@ -105,26 +105,46 @@ impl<C, Input, T: 'static, M, R: RegistryMode> WorkflowBuilder<C, Input, Typed<T
 
 impl<C, Input, M, R: RegistryMode> WorkflowBuilder<C, Input, Untyped, M, R> {
     /// Starts a route by a signal's payload, whose type is the closure's input.
-    pub fn route<Out, K, I, F, Fut>(self, key: F) -> RouteBuilder<C, Input, Untyped, M, R, Out, TypedKeys<K>>
+    pub fn route<Out, K, I, F>(self, key: F) -> RouteBuilder<C, Input, Untyped, M, R, Out, TypedKeys<K>>
     where
         I: 'static,
         K: BranchKey + 'static,
-        F: Fn(I) -> Fut + MaybeSend + MaybeSync + 'static,
-        Fut: Future<Output = Result<K, BoxError>> + MaybeSend + 'static,
+        F: KeyFunction<I, K>,
         C: RouteCodec<Out> + DecodeValue<I>,
     {
-        self.start_typed_route(key)
+        self.start_typed_route(move |input: I| key.key(input))
     }
 
     /// Starts a route by a signal's payload, whose keys are known only at run time.
-    pub fn route_str<Out, I, F, Fut>(self, key: F) -> RouteBuilder<C, Input, Untyped, M, R, Out, TextKeys>
+    pub fn route_str<Out, I, F>(self, key: F) -> RouteBuilder<C, Input, Untyped, M, R, Out, TextKeys>
     where
         I: 'static,
-        F: Fn(I) -> Fut + MaybeSend + MaybeSync + 'static,
-        Fut: Future<Output = Result<String, BoxError>> + MaybeSend + 'static,
+        F: KeyFunction<I, String>,
         C: RouteCodec<Out> + DecodeValue<I>,
     {
-        self.start_text_route(key)
+        self.start_text_route(move |input: I| key.key(input))
+    }
+}
+
+/// A closure that finds a route's key. It stands for `Fn(I) -> impl Future<Output = Result<K, BoxError>>`, so that a route behind a signal
+/// has as many type parameters as one that stands elsewhere.
+pub trait KeyFunction<I, K>: MaybeSend + MaybeSync + 'static {
+    /// Finds the key.
+    type Finding: Future<Output = Result<K, BoxError>> + MaybeSend + 'static;
+
+    /// The key for this input.
+    fn key(&self, input: I) -> Self::Finding;
+}
+
+impl<I, K, F, Fut> KeyFunction<I, K> for F
+where
+    F: Fn(I) -> Fut + MaybeSend + MaybeSync + 'static,
+    Fut: Future<Output = Result<K, BoxError>> + MaybeSend + 'static,
+{
+    type Finding = Fut;
+
+    fn key(&self, input: I) -> Fut {
+        self(input)
     }
 }
 
@@ -184,14 +204,14 @@ impl<C, Input, S, M, R: RegistryMode> WorkflowBuilder<C, Input, S, M, R> {
 impl<C, Input, S, M, R: RegistryMode, Out, K: BranchKey> RouteBuilder<C, Input, S, M, R, Out, TypedKeys<K>> {
     /// Adds the arm of a key.
     #[allow(clippy::needless_pass_by_value, reason = "a key is written at the call as a value: `Size::Small`")]
-    pub fn branch<S2: FlowsInto<Out>>(self, key: K, build: impl FnOnce(SubFlow<C, Input, S, M, R>) -> SubFlow<C, Input, S2, M, R>) -> Self {
+    pub fn branch<S2: ArmGives<Out>>(self, key: K, build: impl FnOnce(SubFlow<C, Input, S, M, R>) -> SubFlow<C, Input, S2, M, R>) -> Self {
         self.arm(key.as_key(), build)
     }
 }
 
 impl<C, Input, S, M, R: RegistryMode, Out> RouteBuilder<C, Input, S, M, R, Out, TextKeys> {
     /// Adds the arm of a key.
-    pub fn branch<S2: FlowsInto<Out>>(
+    pub fn branch<S2: ArmGives<Out>>(
         self,
         key: impl AsRef<str>,
         build: impl FnOnce(SubFlow<C, Input, S, M, R>) -> SubFlow<C, Input, S2, M, R>,
@@ -202,7 +222,7 @@ impl<C, Input, S, M, R: RegistryMode, Out> RouteBuilder<C, Input, S, M, R, Out, 
 
 impl<C, Input, S, M, R: RegistryMode, Out, Keys> RouteBuilder<C, Input, S, M, R, Out, Keys> {
     /// Adds the arm of every key that has none of its own.
-    pub fn default_branch<S2: FlowsInto<Out>>(
+    pub fn default_branch<S2: ArmGives<Out>>(
         mut self,
         build: impl FnOnce(SubFlow<C, Input, S, M, R>) -> SubFlow<C, Input, S2, M, R>,
     ) -> Self {

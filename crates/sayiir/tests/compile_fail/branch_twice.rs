@@ -1,0 +1,16 @@
+//! Two branches of one name.
+use sayiir::prelude::*;
+
+#[task]
+async fn number(x: u32) -> u32 {
+    x
+}
+
+#[task]
+async fn text(x: u32) -> String {
+    x.to_string()
+}
+
+fn main() {
+    let _ = workflow! { name: "w", steps: [number || number, all(outputs: BranchOutputs<_>) { outputs.len() }] };
+}

@@ -1,0 +1,16 @@
+//! A loop of several steps whose last gives no LoopResult.
+use sayiir::prelude::*;
+
+#[task]
+async fn number(x: u32) -> u32 {
+    x
+}
+
+#[task]
+async fn text(x: u32) -> String {
+    x.to_string()
+}
+
+fn main() {
+    let _ = workflow! { name: "w", steps: [loop "often" [number, number] 3] };
+}

@@ -1,0 +1,16 @@
+//! Steps that are no list.
+use sayiir::prelude::*;
+
+#[task]
+async fn number(x: u32) -> u32 {
+    x
+}
+
+#[task]
+async fn text(x: u32) -> String {
+    x.to_string()
+}
+
+fn main() {
+    let _ = workflow! { name: "w", steps: number };
+}

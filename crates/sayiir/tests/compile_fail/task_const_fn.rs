@@ -1,0 +1,19 @@
+//! A task that is const.
+use sayiir::prelude::*;
+
+#[task]
+async fn number(x: u32) -> u32 {
+    x
+}
+
+#[task]
+async fn text(x: u32) -> String {
+    x.to_string()
+}
+
+#[task]
+const fn charge(x: u32) -> u32 {
+    x
+}
+
+fn main() {}

@@ -170,14 +170,36 @@ struct World {
     _directory: Option<tempfile::TempDir>,
 }
 
-async fn world(sqlite: bool) -> World {
+#[derive(Clone, Copy)]
+enum Kind {
+    Memory,
+    Sqlite,
+    #[cfg(feature = "postgres")]
+    Postgres,
+}
+
+/// A new schema of one throw-away server.
+#[cfg(feature = "postgres")]
+async fn postgres(clock: Arc<dyn Clock>) -> Arc<dyn Store> {
+    static NEXT: AtomicI64 = AtomicI64::new(0);
+    let url = sayiir_pg_testserver::shared().unwrap().url();
+    let schema = format!("crash_{}", NEXT.fetch_add(1, Ordering::SeqCst));
+    let options = sayiir::PostgresOptions::default().with_schema(schema).with_clock(clock);
+    Arc::new(sayiir::PostgresBackend::<JsonCodec>::open_with(&url, options).await.unwrap())
+}
+
+async fn world(kind: Kind) -> World {
     let clock = Arc::new(ShiftedClock::default());
-    let (inner, directory): (Arc<dyn Store>, _) = if sqlite {
-        let directory = tempfile::tempdir().unwrap();
-        let options = SqliteOptions::default().with_clock(Arc::clone(&clock) as Arc<dyn Clock>);
-        (Arc::new(SqliteBackend::open_with(directory.path().join("crash.db"), options).await.unwrap()), Some(directory))
-    } else {
-        (Arc::new(InMemoryBackend::with_clock(Arc::clone(&clock) as Arc<dyn Clock>)), None)
+    let shared = || Arc::clone(&clock) as Arc<dyn Clock>;
+    let (inner, directory): (Arc<dyn Store>, _) = match kind {
+        Kind::Memory => (Arc::new(InMemoryBackend::with_clock(shared())), None),
+        Kind::Sqlite => {
+            let directory = tempfile::tempdir().unwrap();
+            let options = SqliteOptions::default().with_clock(shared());
+            (Arc::new(SqliteBackend::open_with(directory.path().join("crash.db"), options).await.unwrap()), Some(directory))
+        }
+        #[cfg(feature = "postgres")]
+        Kind::Postgres => (postgres(shared()).await, None),
     };
     World { store: Arc::new(FaultStore::new(inner)), clock, _directory: directory }
 }
@@ -218,8 +240,8 @@ impl World {
     }
 }
 
-async fn every_fault(make: fn(&Ran) -> Flow, expected: u32, sqlite: bool) {
-    let calm = world(sqlite).await;
+async fn every_fault(make: fn(&Ran) -> Flow, expected: u32, kind: Kind) {
+    let calm = world(kind).await;
     let calm_ran = Ran::default();
     assert_eq!(calm.go_on(&make(&calm_ran)).await.unwrap(), expected);
     assert_eq!(calm_ran.count(), calm.stored().await.len(), "undisturbed, each step runs once");
@@ -227,7 +249,7 @@ async fn every_fault(make: fn(&Ran) -> Flow, expected: u32, sqlite: bool) {
     for fault in [Fault::CrashBefore, Fault::CrashAfter, Fault::ReplyLost, Fault::RequestLost] {
         for nth in 1..=writes {
             let place = format!("{fault:?} at write {nth} of {writes}");
-            let (world, ran) = (world(sqlite).await, Ran::default());
+            let (world, ran) = (world(kind).await, Ran::default());
             let flow = make(&ran);
             world.store.fail_write(nth, fault);
             let mut end = world.go_on(&flow).await;
@@ -256,12 +278,18 @@ macro_rules! shapes {
         mod $shape {
             #[tokio::test]
             async fn memory() {
-                super::every_fault(super::$shape, $expected, false).await;
+                super::every_fault(super::$shape, $expected, super::Kind::Memory).await;
             }
 
             #[tokio::test]
             async fn sqlite() {
-                super::every_fault(super::$shape, $expected, true).await;
+                super::every_fault(super::$shape, $expected, super::Kind::Sqlite).await;
+            }
+
+            #[cfg(feature = "postgres")]
+            #[tokio::test]
+            async fn postgres() {
+                super::every_fault(super::$shape, $expected, super::Kind::Postgres).await;
             }
         }
     )* };

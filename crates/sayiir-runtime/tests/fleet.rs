@@ -237,7 +237,8 @@ async fn a_claim_whose_answer_is_lost_costs_no_lease() {
     let one = WorkerOptions { concurrency: 1, batch: 1, ..looks() };
     let worker = employ(1, &way, SessionOptions { ttl: HOUR, ..pooled() }, one, Arc::new(fan.clone())).await;
     for number in 0..10 {
-        assert_eq!(client.wait_for(&fan, &format!("f{number}"), None).await.unwrap(), 2);
+        let patience = Some(Duration::from_mins(10));
+        assert_eq!(client.wait_for(&fan, &format!("f{number}"), patience).await.unwrap(), 2);
     }
     assert!(claims.load(Ordering::SeqCst) >= 20, "many answers were lost");
     assert!(begun.elapsed() < Duration::from_mins(1), "no lease was waited for: {:?}", begun.elapsed());

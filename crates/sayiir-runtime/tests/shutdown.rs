@@ -51,10 +51,7 @@ impl Gated {
         self.ran.each_ref().map(|ran| ran.load(Ordering::SeqCst))
     }
 
-    fn work<B: Store>(&self, store: &B) -> WorkerHandle<B>
-    where
-        B: Clone,
-    {
+    fn work<B: Store + Clone>(&self, store: &B) -> WorkerHandle<B> {
         PooledWorker::new("w", store.clone(), TaskRegistry::new()).spawn(SECOND, WorkflowSet::new().with(Arc::new(self.flow.clone())))
     }
 }

@@ -122,7 +122,9 @@ fn past(row: &JournalRow) -> [Option<NodeMark>; 2] {
         | EntryKind::Paused
         | EntryKind::Unpaused
         | EntryKind::Imported
-        | EntryKind::SubStepCompleted => [None, None],
+        | EntryKind::SubStepCompleted
+        | EntryKind::Retried
+        | EntryKind::Rewound => [None, None],
     }
 }
 

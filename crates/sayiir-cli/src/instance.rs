@@ -1,6 +1,9 @@
 //! An instance in a list: its status in words and colours, and as JSON with names that stay.
 
+use std::collections::BTreeMap;
+
 use console::Style;
+use sayiir::core::attribute::AttributeValue;
 use sayiir::core::time::Timestamp;
 use sayiir::core::workflow::WorkflowStatus;
 use sayiir::persistence::InstanceSummary;
@@ -12,7 +15,7 @@ use crate::text::{both_times, clean, relative};
 pub(crate) const JSON_FIELDS: &str = "\
 instance_id, run, workflow, version, definition_hash, status (in_progress, waiting, awaiting_signal, paused, completed, failed, \
 cancelled), created_at (of the present run), updated_at (the last start, pause, unpause or end), and where they apply: error, reason, by, node, signal, \
-until. Times are UTC, as in 2026-01-02T03:04:05.678901Z.";
+until, attributes (by name). Times are UTC, as in 2026-01-02T03:04:05.678901Z.";
 
 /// An instance as JSON.
 #[derive(Debug, Serialize)]
@@ -26,6 +29,8 @@ pub(crate) struct InstanceJson {
     status: StatusJson,
     created_at: String,
     updated_at: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    attributes: BTreeMap<String, serde_json::Value>,
 }
 
 /// A status as JSON.
@@ -48,7 +53,7 @@ pub(crate) struct StatusJson {
 
 impl InstanceJson {
     pub(crate) fn of(summary: &InstanceSummary) -> Self {
-        let InstanceSummary { instance_id, run, definition, status, created_at, updated_at } = summary;
+        let InstanceSummary { instance_id, run, definition, status, created_at, updated_at, attributes } = summary;
         Self {
             instance_id: instance_id.to_string(),
             run: run.0,
@@ -58,7 +63,17 @@ impl InstanceJson {
             status: StatusJson::of(status),
             created_at: created_at.to_string(),
             updated_at: updated_at.to_string(),
+            attributes: attributes.iter().map(|(name, value)| (name.to_string(), json_of(value))).collect(),
         }
+    }
+}
+
+fn json_of(value: &AttributeValue) -> serde_json::Value {
+    match value {
+        AttributeValue::Text(text) => text.as_ref().into(),
+        AttributeValue::Integer(number) => (*number).into(),
+        AttributeValue::Bool(yes) => (*yes).into(),
+        AttributeValue::Time(at) => at.to_string().into(),
     }
 }
 

@@ -120,6 +120,7 @@ async fn page(args: &ListArgs, store: &OpenStore) -> Result<Page, Failure> {
             states: states.iter().copied().collect(),
             after: after.take(),
             limit: Some(limit),
+            ..InstanceFilter::default()
         };
         let found = store.client.list(filter).await?;
         let full = found.len() == limit;

@@ -70,6 +70,20 @@ impl BranchId {
         Some(Self(Arc::from(parent)))
     }
 
+    /// The revision at which the root branch forked off this branch, or the ancestor that is the root's child; `None` for the root
+    /// and for control.
+    ///
+    /// ```
+    /// use sayiir_core::branch::BranchId;
+    ///
+    /// assert_eq!(BranchId::root().child(7, 2).child(1, 0).root_fork(), Some(7));
+    /// assert_eq!(BranchId::root().root_fork(), None);
+    /// ```
+    #[must_use]
+    pub fn root_fork(&self) -> Option<u64> {
+        self.0.split('.').nth(1)?.parse().ok()
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -72,6 +72,10 @@ entry_kinds! {
     Imported = 16 "imported",
     /// A task stored a sub-step: the node is the task's path, a slash, and the sub-step's name; the output is its result.
     SubStepCompleted = 17 "sub_step_completed",
+    /// A failed run was set going again from where it failed.
+    Retried = 18 "retried",
+    /// A new run of the instance begins here, with the results that the run before it had stored up to here.
+    Rewound = 19 "rewound",
 }
 
 impl EntryKind {
@@ -91,7 +95,9 @@ impl EntryKind {
             | Self::Paused
             | Self::Unpaused
             | Self::Imported
-            | Self::SubStepCompleted => false,
+            | Self::SubStepCompleted
+            | Self::Retried
+            | Self::Rewound => false,
         }
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! This crate has no runtime, no I/O and no clock, and builds for wasm32.
 
+pub mod attribute;
 pub mod branch;
 pub mod branch_key;
 pub mod branch_results;

@@ -42,7 +42,9 @@ mod counted {
                 | EntryKind::Paused
                 | EntryKind::Unpaused
                 | EntryKind::Imported
-                | EntryKind::SubStepCompleted => {}
+                | EntryKind::SubStepCompleted
+                | EntryKind::Retried
+                | EntryKind::Rewound => {}
             }
         }
         match &transition.next {

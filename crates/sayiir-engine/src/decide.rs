@@ -324,8 +324,10 @@ impl At<'_> {
     fn fail(&self, error: String) -> Decision {
         let mut entry = self.entry(EntryKind::Failed, self.branch.head.attempt + 1, Output::Nothing);
         entry.error = Some(error);
-        // A later retry begins with fresh attempts.
-        let head = Head { attempt: 0, ..self.head_here() };
+        // A later retry begins with fresh attempts. The store keeps no time for a failed branch, so a wait begins anew.
+        let here = self.head_here();
+        let phase = if here.phase == Phase::Awaiting { Phase::At } else { here.phase };
+        let head = Head { attempt: 0, phase, ..here };
         self.commit(Some(entry), EventGuard::None, Next::Fail { head })
     }
 

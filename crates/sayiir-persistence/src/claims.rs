@@ -217,7 +217,7 @@ pub(crate) async fn find_available_tasks<S: Store + ?Sized>(
 ) -> BackendResult<Vec<AvailableTask>> {
     let (mut found, mut after): (Vec<Candidate>, Option<Arc<str>>) = (Vec::new(), None);
     loop {
-        let filter = InstanceFilter { states: vec![RunState::Running], after, limit: Some(PAGE), workflow: None };
+        let filter = InstanceFilter { states: vec![RunState::Running], after, limit: Some(PAGE), ..InstanceFilter::default() };
         let page = store.list(filter).await?;
         let full = page.len() == PAGE;
         after = page.last().map(|summary| Arc::clone(&summary.instance_id));

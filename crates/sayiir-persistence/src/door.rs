@@ -5,12 +5,15 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
+use sayiir_core::attribute::{AttributeValue, SearchAttributes};
 use sayiir_core::branch::{BranchId, Phase, Placement, RunNumber};
 use sayiir_core::transition::{EventGuard, Next, Output, Transition};
 use sayiir_core::validate_instance_id;
 
 use crate::error::StoreError;
-use crate::store::{Definition, Import, ImportState, Limits, NewEvent, StartRun};
+use crate::store::{
+    AttributeFilter, AttributeTest, Definition, Import, ImportState, InstanceFilter, Limits, ListOrder, NewEvent, Rewind, StartRun,
+};
 
 fn limit(what: String, actual: usize, limit: usize) -> StoreError {
     StoreError::Limit { what, actual, limit }
@@ -67,12 +70,82 @@ pub fn check_start(limits: &Limits, request: &StartRun) -> Result<(), StoreError
     if let Some(trace) = &request.trace {
         name(limits, trace, "the trace context", id)?;
     }
+    attributes(limits, &request.attributes, || format!("instance {id:?}"))?;
     payload(limits, &request.input, || format!("the input of instance {id:?}"))
 }
 
 /// Checks what a task reports.
 pub fn check_progress(limits: &Limits, run: RunNumber, branch: &BranchId, progress: &Bytes) -> Result<(), StoreError> {
     payload(limits, progress, || format!("the progress of branch {branch} of run {run}"))
+}
+
+/// Checks the search attributes that a task sets.
+pub fn check_attributes(limits: &Limits, run: RunNumber, branch: &BranchId, set: &SearchAttributes) -> Result<(), StoreError> {
+    attributes(limits, set, || format!("branch {branch} of run {run}"))
+}
+
+fn attributes(limits: &Limits, set: &SearchAttributes, of: impl Fn() -> String) -> Result<(), StoreError> {
+    check_attribute_count(limits, set.len(), &of)?;
+    for (name, value) in set {
+        let text = if let AttributeValue::Text(text) = value { &**text } else { "" };
+        if name.len() > limits.attribute_name_bytes {
+            return Err(limit(format!("the name of a search attribute of {}", of()), name.len(), limits.attribute_name_bytes));
+        }
+        if text.len() > limits.attribute_bytes {
+            return Err(limit(format!("the search attribute {name:?} of {}", of()), text.len(), limits.attribute_bytes));
+        }
+        if name.is_empty() || name.contains('\0') || text.contains('\0') {
+            return Err(misused(format!(
+                "the search attribute {name:?} of {} must have a name, and a NUL character in neither name nor text",
+                of()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Checks how many search attributes an instance would have.
+pub fn check_attribute_count(limits: &Limits, count: usize, of: impl Fn() -> String) -> Result<(), StoreError> {
+    if count > limits.attributes {
+        let reason = format!("{} would have {count} search attributes, the store accepts {}", of(), limits.attributes);
+        return Err(misused(reason));
+    }
+    Ok(())
+}
+
+/// Checks what a list is asked for.
+pub fn check_filter(filter: &InstanceFilter) -> Result<(), StoreError> {
+    let InstanceFilter { workflow: _, states: _, attributes, error_contains: _, created: _, updated: _, after, order, limit: _ } = filter;
+    if after.is_some() && matches!(order, ListOrder::NewestFirst { .. }) {
+        return Err(misused("the order by run has its pages by run, not by id: leave `after` out, and give `before`".to_owned()));
+    }
+    for AttributeFilter { name, test } in attributes {
+        match test {
+            AttributeTest::Is(_)
+            | AttributeTest::AtLeast(AttributeValue::Integer(_) | AttributeValue::Time(_))
+            | AttributeTest::AtMost(AttributeValue::Integer(_) | AttributeValue::Time(_)) => {}
+            AttributeTest::AtLeast(value @ (AttributeValue::Text(_) | AttributeValue::Bool(_)))
+            | AttributeTest::AtMost(value @ (AttributeValue::Text(_) | AttributeValue::Bool(_))) => {
+                let reason = format!("the search attribute {name:?} is compared with {value:?}; only integers and times have an order");
+                return Err(misused(reason));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Checks a rewind.
+pub fn check_rewind(limits: &Limits, rewind: &Rewind) -> Result<(), StoreError> {
+    let Rewind { instance_id: id, expected: _, nonce: _, keep, node, input, placement: place, request: _ } = rewind;
+    check_instance_id(id)?;
+    name(limits, node, "the node", id)?;
+    placement(limits, place, id)?;
+    if *keep < 1 || !input.branch.is_root() || input.revision > *keep {
+        return Err(misused(format!(
+            "a rewind of instance {id:?} keeps its first row, and its root's row that holds the input of {node:?}"
+        )));
+    }
+    Ok(())
 }
 
 /// Checks an event that is to be sent.

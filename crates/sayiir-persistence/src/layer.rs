@@ -19,6 +19,7 @@ pub enum Operation {
     Leased,
     Renew,
     ReportProgress,
+    SetSearchAttributes,
     SubSteps,
     DefinitionDocument,
     ReadValues,
@@ -32,8 +33,13 @@ pub enum Operation {
     ClearControl,
     Instance,
     Journal,
+    Timeline,
     List,
+    Stats,
+    Health,
     Delete,
+    Purge,
+    Rewind,
     Import,
 }
 
@@ -48,12 +54,15 @@ impl Operation {
             | Self::Claim
             | Self::Renew
             | Self::ReportProgress
+            | Self::SetSearchAttributes
             | Self::SendEvent
             | Self::TakeEvent
             | Self::Control
             | Self::RequestControl
             | Self::ClearControl
             | Self::Delete
+            | Self::Purge
+            | Self::Rewind
             | Self::Import => true,
             Self::Sessions
             | Self::NextDue
@@ -67,7 +76,10 @@ impl Operation {
             | Self::RequestedControl
             | Self::Instance
             | Self::Journal
-            | Self::List => false,
+            | Self::Timeline
+            | Self::List
+            | Self::Stats
+            | Self::Health => false,
         }
     }
 }
@@ -117,7 +129,7 @@ macro_rules! forward_store {
 
     (@all $except:tt $how:tt) => {
         $crate::forward_store!(@each $except $how
-            limits wakeups open_session sessions expire_leases start commit claim next_due load leased renew report_progress sub_steps definition_document read_values read_branch_outputs read_event put_event take_event control request_control requested_control clear_control instance journal list delete import
+            limits wakeups open_session sessions expire_leases start commit claim next_due load leased renew report_progress set_search_attributes sub_steps definition_document read_values read_branch_outputs read_event put_event take_event control request_control requested_control clear_control instance journal timeline list stats health delete purge rewind import
         );
     };
     (@each $except:tt $how:tt $($method:ident)*) => {
@@ -153,6 +165,12 @@ macro_rules! forward_store {
     (@one journal [journal $($rest:tt)*] $how:tt) => {};
     (@one list [list $($rest:tt)*] $how:tt) => {};
     (@one delete [delete $($rest:tt)*] $how:tt) => {};
+    (@one set_search_attributes [set_search_attributes $($rest:tt)*] $how:tt) => {};
+    (@one timeline [timeline $($rest:tt)*] $how:tt) => {};
+    (@one stats [stats $($rest:tt)*] $how:tt) => {};
+    (@one health [health $($rest:tt)*] $how:tt) => {};
+    (@one purge [purge $($rest:tt)*] $how:tt) => {};
+    (@one rewind [rewind $($rest:tt)*] $how:tt) => {};
     (@one import [import $($rest:tt)*] $how:tt) => {};
     (@one $method:ident [$other:ident $($rest:tt)*] $how:tt) => { $crate::forward_store!(@one $method [$($rest)*] $how); };
 
@@ -309,6 +327,36 @@ macro_rules! forward_store {
             $crate::forward_store!(@ask $how self Delete delete [instance_id] [])
         }
     };
+    (@one set_search_attributes [] $how:tt) => {
+        fn set_search_attributes(&self, lease: $crate::store_types::LeaseId, run: $crate::store_types::RunNumber, branch: $crate::store_types::BranchId, attributes: $crate::store_types::SearchAttributes) -> $crate::StoreFuture<'_, bool> {
+            $crate::forward_store!(@ask $how self SetSearchAttributes set_search_attributes [] [lease, run, branch, attributes])
+        }
+    };
+    (@one timeline [] $how:tt) => {
+        fn timeline(&self, run: $crate::store_types::RunNumber, after: Option<($crate::store_types::Timestamp, $crate::store_types::JournalRef)>, limit: usize) -> $crate::StoreFuture<'_, Vec<$crate::store_types::JournalRow>> {
+            $crate::forward_store!(@ask $how self Timeline timeline [] [run, after, limit])
+        }
+    };
+    (@one stats [] $how:tt) => {
+        fn stats(&self) -> $crate::StoreFuture<'_, $crate::store_types::StoreStats> {
+            $crate::forward_store!(@ask $how self Stats stats [] [])
+        }
+    };
+    (@one health [] $how:tt) => {
+        fn health(&self) -> $crate::StoreFuture<'_, $crate::store_types::StoreHealth> {
+            $crate::forward_store!(@ask $how self Health health [] [])
+        }
+    };
+    (@one purge [] $how:tt) => {
+        fn purge(&self, request: $crate::store_types::PurgeRequest) -> $crate::StoreFuture<'_, u64> {
+            $crate::forward_store!(@ask $how self Purge purge [] [request])
+        }
+    };
+    (@one rewind [] $how:tt) => {
+        fn rewind(&self, rewind: $crate::store_types::Rewind) -> $crate::StoreFuture<'_, $crate::store_types::RewindOutcome> {
+            $crate::forward_store!(@ask $how self Rewind rewind [] [rewind])
+        }
+    };
     (@one import [] $how:tt) => {
         fn import(&self, import: $crate::store_types::Import) -> $crate::StoreFuture<'_, $crate::store_types::ImportOutcome> {
             $crate::forward_store!(@ask $how self Import import [] [import])
@@ -323,6 +371,7 @@ pub mod store_types {
 
     pub use bytes::Bytes;
     pub use sayiir_core::DefinitionHash;
+    pub use sayiir_core::attribute::SearchAttributes;
     pub use sayiir_core::branch::{BranchId, JournalRef, LeaseId, RunNumber};
     pub use sayiir_core::control::{SignalKind, SignalRequest};
     pub use sayiir_core::journal::JournalRow;

@@ -12,6 +12,7 @@ pub mod lifecycle;
 mod memory;
 pub mod metric_names;
 mod nonce;
+mod operations;
 mod status;
 pub mod store;
 mod traits;

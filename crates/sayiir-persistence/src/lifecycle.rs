@@ -5,6 +5,7 @@
 //! time may both start, and a crash in between may leave neither run.
 
 use bytes::Bytes;
+use sayiir_core::attribute::SearchAttributes;
 use sayiir_core::control::SignalKind;
 use sayiir_core::snapshot::{ExecutionPosition, StoredAt, TaskHint, WorkflowSnapshot};
 use sayiir_core::workflow::WorkflowStatus;
@@ -98,6 +99,7 @@ async fn atomically(
         nonce: crate::nonce::fresh(store).await.map_err(BackendError::from)?,
         lease: None,
         trace: None,
+        attributes: SearchAttributes::new(),
     };
     match start(store, request).await.map_err(BackendError::from)? {
         StartOutcome::Fresh { run, created_at, root: _ } => {

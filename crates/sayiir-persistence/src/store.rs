@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sayiir_core::DefinitionHash;
+use sayiir_core::attribute::SearchAttributes;
 use sayiir_core::branch::{BranchId, Head, JournalRef, LeaseId, Placement, RunNumber};
 pub use sayiir_core::branch::{BranchView, EventHead};
 use sayiir_core::control::{SignalKind, SignalRequest};
@@ -20,6 +21,7 @@ use sayiir_core::transition::Transition;
 use sayiir_core::workflow::{ConflictPolicy, WorkflowStatus};
 
 use crate::error::StoreError;
+pub use crate::operations::*;
 use crate::wakeups::Wakeups;
 
 /// What a store operation returns.
@@ -35,7 +37,9 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
     /// Where this store announces, after the commit, that something changed.
     fn wakeups(&self) -> &Wakeups;
 
-    /// Registers a worker session and hands out its lease number, never used before.
+    /// Registers a worker session and hands out its lease number, never used before. Up to [`FORGOTTEN_AT_ONCE`] others are
+    /// forgotten that hold no lease and were not seen (opened, or asking for a claim, a renewal or a leased start) for
+    /// [`SESSION_IDLE`], or [`CALL_IDLE`] if their process id is 0.
     fn open_session(&self, process: Process) -> StoreFuture<'_, LeaseId>;
 
     /// The sessions on `host` that still hold leases, so that a worker can look which processes are dead.
@@ -81,6 +85,17 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
     /// attempt (a transition to another node, phase or attempt takes it away), also when its owner is lost.
     fn report_progress(&self, lease: LeaseId, run: RunNumber, branch: BranchId, progress: Bytes) -> StoreFuture<'_, bool>;
 
+    /// Sets search attributes of the instance, each over what was under its name; false, and nothing is set, if the branch is not
+    /// leased to `lease`. It moves no revision and is no part of the journal. More names than [`Limits::attributes`] in
+    /// all are refused, and nothing is set.
+    fn set_search_attributes(
+        &self,
+        lease: LeaseId,
+        run: RunNumber,
+        branch: BranchId,
+        attributes: SearchAttributes,
+    ) -> StoreFuture<'_, bool>;
+
     /// The sub-steps that the task at the node path `node` of a branch has stored: the rows of kind
     /// [`SubStepCompleted`](sayiir_core::journal::EntryKind::SubStepCompleted) right under it, by their node paths, in
     /// order of path. It looks at no other row, however long the branch's journal is.
@@ -107,7 +122,7 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
     /// uses an event only together with a transition).
     fn take_event(&self, instance_id: &str, name: &str) -> StoreFuture<'_, Option<Bytes>>;
 
-    /// Applies cancel, pause or unpause at once.
+    /// Applies cancel, pause, unpause or retry at once.
     fn control(&self, command: ControlCommand) -> StoreFuture<'_, ControlOutcome>;
 
     /// Records a request without applying it, moves the revision of every live branch, and makes the free ones
@@ -131,12 +146,29 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
     /// store's clock is finer than its writes). `after` continues behind a row; at most `limit` rows.
     fn journal(&self, run: RunNumber, after: Option<(Timestamp, JournalRef)>, limit: usize) -> StoreFuture<'_, Vec<JournalRow>>;
 
-    /// Instances by id, filtered, in pages.
+    /// The same without the values: [`JournalRow::output`] and [`JournalRow::handed_on`] are `None`.
+    fn timeline(&self, run: RunNumber, after: Option<(Timestamp, JournalRef)>, limit: usize) -> StoreFuture<'_, Vec<JournalRow>>;
+
+    /// Instances, filtered, in pages.
     fn list(&self, filter: InstanceFilter) -> StoreFuture<'_, Vec<InstanceSummary>>;
 
-    /// Removes an instance with its heads, events, requests and journal. False if the id is unknown (what events
-    /// it has are removed all the same).
+    /// How much there is of what. Holds up no writer for long.
+    fn stats(&self) -> StoreFuture<'_, StoreStats>;
+
+    /// What may be wrong. Holds up no writer for long.
+    fn health(&self) -> StoreFuture<'_, StoreHealth>;
+
+    /// Removes an instance with its heads, events, requests, search attributes and journal. False if the id is unknown (what
+    /// events it has are removed all the same).
     fn delete(&self, instance_id: &str) -> StoreFuture<'_, bool>;
+
+    /// Removes instances that have ended as [`Store::delete`] does, the one that ended first before the others. Returns how many; less
+    /// than the limit means that there are no more. The old journals may go later.
+    fn purge(&self, request: PurgeRequest) -> StoreFuture<'_, u64>;
+
+    /// Begins a run anew at a node: see [`Rewind`]. The nonce is looked at first, then the run. That a row which is to be kept is
+    /// not there is an error.
+    fn rewind(&self, rewind: Rewind) -> StoreFuture<'_, RewindOutcome>;
 
     /// Imports a snapshot as one transition of the whole instance: child branches are removed, the root's
     /// revision moves by one for each result journaled and one for the `Imported` row. An expired lease does not
@@ -156,12 +188,25 @@ pub struct Limits {
     pub name_bytes: usize,
     /// The longest error text, in bytes; longer text is cut by the driver.
     pub error_bytes: usize,
+    /// The most search attributes of an instance.
+    pub attributes: usize,
+    /// The longest name of a search attribute, in bytes.
+    pub attribute_name_bytes: usize,
+    /// The longest text of a search attribute, in bytes.
+    pub attribute_bytes: usize,
 }
 
 impl Default for Limits {
-    /// 4 MiB payloads, 2 KiB names, 64 KiB of error text.
+    /// 4 MiB payloads, 2 KiB names, 64 KiB of error text; 32 search attributes with names of 128 bytes and texts of 512.
     fn default() -> Self {
-        Self { payload_bytes: 4 << 20, name_bytes: 2 << 10, error_bytes: 64 << 10 }
+        Self {
+            payload_bytes: 4 << 20,
+            name_bytes: 2 << 10,
+            error_bytes: 64 << 10,
+            attributes: 32,
+            attribute_name_bytes: 128,
+            attribute_bytes: 512,
+        }
     }
 }
 
@@ -213,6 +258,8 @@ pub struct StartRun {
     pub lease: Option<(LeaseId, Duration)>,
     /// The trace context that the run belongs to, as a W3C `traceparent`; handed out with each of its branches.
     pub trace: Option<Arc<str>>,
+    /// By what the instance can be found.
+    pub attributes: SearchAttributes,
 }
 
 /// What became of a start.
@@ -352,6 +399,9 @@ pub enum ControlAction {
     Pause,
     /// Let the run go on: every live branch moves its revision, free ones are due as their position says.
     Unpause,
+    /// Set a failed run going again: every head moves its revision and is due as its position says, the recorded requests are forgotten.
+    /// A head that a failure left in phase `Awaiting` or `Delaying` awaits nothing and has no time: it is due at once.
+    Retry,
 }
 
 /// What became of a control command or request.
@@ -359,7 +409,7 @@ pub enum ControlAction {
 pub enum ControlOutcome {
     /// Done (or recorded).
     Applied,
-    /// Nothing to do: already cancelled, already paused, not paused.
+    /// Nothing to do: already cancelled, already paused, not paused; to be retried, but not ended.
     AlreadySo,
     /// The instance has ended with this status.
     Finished(WorkflowStatus),
@@ -444,27 +494,8 @@ pub struct InstanceSummary {
     pub created_at: Timestamp,
     /// When it last changed its status (not each step: a step writes no instance row).
     pub updated_at: Timestamp,
-}
-
-/// Which instances to list.
-///
-/// ```
-/// use sayiir_persistence::{InstanceFilter, RunState};
-///
-/// // The first 50 failed orders.
-/// let failed = InstanceFilter { workflow: Some("order".into()), states: vec![RunState::Failed], limit: Some(50), ..Default::default() };
-/// assert_eq!(failed.after, None);
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct InstanceFilter {
-    /// Only of workflows with this name.
-    pub workflow: Option<String>,
-    /// Only in one of these states; empty means all.
-    pub states: Vec<RunState>,
-    /// Only ids after this one (for the next page).
-    pub after: Option<Arc<str>>,
-    /// At most so many; `None` means 1,000.
-    pub limit: Option<usize>,
+    /// By what it can be found.
+    pub attributes: SearchAttributes,
 }
 
 /// The stored state of a run; what `WorkflowStatus` refines.

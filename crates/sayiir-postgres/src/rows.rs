@@ -50,7 +50,7 @@ pub(crate) fn maybe_number(row: &PgRow, column: &str) -> Outcome<Option<u64>> {
 }
 
 /// A column that counts something.
-fn count(row: &PgRow, column: &str) -> Outcome<u32> {
+pub(crate) fn count(row: &PgRow, column: &str) -> Outcome<u32> {
     let stored: i32 = row.try_get(column)?;
     u32::try_from(stored).map_err(|_| unknown(column, stored.into()))
 }
@@ -209,7 +209,7 @@ impl Stage {
         }
     }
 
-    fn read(row: &PgRow) -> Outcome<Self> {
+    pub(crate) fn read(row: &PgRow) -> Outcome<Self> {
         let (code, paused): (i16, bool) = (row.try_get("status")?, row.try_get("paused")?);
         let state = match (code, paused) {
             (0, _) => return Ok(Self::MailOnly),

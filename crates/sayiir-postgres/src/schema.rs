@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use crate::fault::{Fault, Outcome};
 
 /// The steps to each version, in order. One that was released never changes.
-const MIGRATIONS: &[&str] = &[include_str!("sql/schema_1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("sql/schema_1.sql"), include_str!("sql/schema_2.sql")];
 
 /// The version that this build works with.
 #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "there are not so many versions")]

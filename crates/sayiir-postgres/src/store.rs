@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sayiir_core::DefinitionHash;
+use sayiir_core::attribute::SearchAttributes;
 use sayiir_core::branch::{BranchId, JournalRef, LeaseId, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::JournalRow;
@@ -13,13 +14,15 @@ use sayiir_core::time::Timestamp;
 use sayiir_core::transition::Transition;
 use sayiir_persistence::{
     BranchView, ClaimRequest, ClaimScope, CommitOutcome, ControlCommand, ControlOutcome, Import, ImportOutcome, InstanceFilter,
-    InstanceRecord, InstanceSummary, Limits, NewEvent, Process, SendOutcome, StartOutcome, StartRun, Store, StoreError, StoreFuture,
-    Wakeups, door,
+    InstanceRecord, InstanceSummary, Limits, NewEvent, Process, PurgeRequest, Rewind, RewindOutcome, SendOutcome, StartOutcome, StartRun,
+    Store, StoreError, StoreFuture, StoreHealth, StoreStats, Wakeups, door,
 };
 
 use crate::backend::PostgresBackend;
 use crate::core::Mode;
-use crate::ops::{claim, control, events, import, journal, lanes, queries, sessions, start, views};
+use crate::ops::{
+    attributes, claim, control, events, health, import, journal, lanes, list, purge, queries, rewind, sessions, start, views,
+};
 
 fn refused<'a, T: Send + 'a>(error: StoreError) -> StoreFuture<'a, T> {
     Box::pin(ready(Err(error)))
@@ -101,6 +104,22 @@ impl<C: 'static> Store for PostgresBackend<C> {
         }
     }
 
+    fn set_search_attributes(
+        &self,
+        lease: LeaseId,
+        run: RunNumber,
+        branch: BranchId,
+        attributes: SearchAttributes,
+    ) -> StoreFuture<'_, bool> {
+        let limits = *self.limits_of();
+        match door::check_attributes(&limits, run, &branch, &attributes) {
+            Ok(()) => {
+                self.run(Mode::Write, operation!(tx, branch, attributes => attributes::set(tx, &limits, lease, run, &branch, &attributes)))
+            }
+            Err(error) => refused(error),
+        }
+    }
+
     fn sub_steps(&self, run: RunNumber, branch: BranchId, node: Arc<str>) -> StoreFuture<'_, Vec<(Arc<str>, Bytes)>> {
         self.run(Mode::Single, operation!(tx, branch, node => journal::sub_steps(tx, run, &branch, &node)))
     }
@@ -162,13 +181,39 @@ impl<C: 'static> Store for PostgresBackend<C> {
         self.run(Mode::Single, operation!(tx, after => journal::page(tx, run, (*after).as_ref(), limit)))
     }
 
+    fn timeline(&self, run: RunNumber, after: Option<(Timestamp, JournalRef)>, limit: usize) -> StoreFuture<'_, Vec<JournalRow>> {
+        self.run(Mode::Single, operation!(tx, after => journal::timeline(tx, run, (*after).as_ref(), limit)))
+    }
+
     fn list(&self, filter: InstanceFilter) -> StoreFuture<'_, Vec<InstanceSummary>> {
-        self.run(Mode::Snapshot, operation!(tx, filter => queries::list(tx, &filter)))
+        match door::check_filter(&filter) {
+            Ok(()) => self.run(Mode::Snapshot, operation!(tx, filter => list::list(tx, &filter))),
+            Err(error) => refused(error),
+        }
+    }
+
+    fn stats(&self) -> StoreFuture<'_, StoreStats> {
+        self.run(Mode::Snapshot, |tx| Box::pin(health::stats(tx)))
+    }
+
+    fn health(&self) -> StoreFuture<'_, StoreHealth> {
+        self.run(Mode::Snapshot, |tx| Box::pin(health::health(tx)))
     }
 
     fn delete(&self, instance_id: &str) -> StoreFuture<'_, bool> {
         let id = instance_id.to_owned();
         self.run(Mode::Write, operation!(tx, id => start::delete(tx, &id)))
+    }
+
+    fn purge(&self, request: PurgeRequest) -> StoreFuture<'_, u64> {
+        self.run(Mode::Write, operation!(tx, request => purge::ended(tx, &request)))
+    }
+
+    fn rewind(&self, rewind: Rewind) -> StoreFuture<'_, RewindOutcome> {
+        match door::check_rewind(self.limits_of(), &rewind) {
+            Ok(()) => self.run(Mode::Single, operation!(tx, rewind => rewind::rewind(tx, &rewind))),
+            Err(error) => refused(error),
+        }
     }
 
     fn import(&self, import: Import) -> StoreFuture<'_, ImportOutcome> {

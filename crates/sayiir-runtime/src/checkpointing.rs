@@ -17,7 +17,7 @@ use crate::client::{Outcome, decoded, not_found};
 use crate::error::RuntimeError;
 use crate::host::TokioHost;
 use crate::mismatch::mismatch;
-use crate::start::{Started, start_run};
+use crate::start::{Begin, Started, start_run};
 
 /// How long [`CheckpointingRunner::run_to_end`] waits at most before it looks again at an instance that waits for somebody else.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -164,7 +164,7 @@ impl<B: Store> CheckpointingRunner<B> {
         let encoded = workflow.encode_input(&input)?;
         drop(input);
         let patience = self.options.patience.unwrap_or(Duration::MAX);
-        start_run(&*self.backend, erased.plan(), &id, encoded, ConflictPolicy::UseExisting, None, patience).await?;
+        start_run(&*self.backend, erased.plan(), &id, Begin::new(encoded, ConflictPolicy::UseExisting, patience)).await?;
         let watch = self.backend.wakeups().listen_instance(&id);
         loop {
             let changed = watch.listen();
@@ -187,7 +187,8 @@ impl<B: Store> CheckpointingRunner<B> {
         let session = self.session().await?;
         let lease = Some((session.lease(), self.options.ttl));
         let patience = self.options.patience.unwrap_or(Duration::MAX);
-        match start_run(&*self.backend, workflow.plan(), &instance_id, input, self.policy, lease, patience).await? {
+        let begin = Begin { lease, ..Begin::new(input, self.policy, patience) };
+        match start_run(&*self.backend, workflow.plan(), &instance_id, begin).await? {
             Started::Existing(status, output) => Ok(RunEnd { status, output }),
             Started::Fresh(root, run) => self.drive(session, workflow, instance_id, run, root, wait_for).await,
         }

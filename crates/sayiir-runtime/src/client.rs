@@ -25,7 +25,7 @@ use crate::error::RuntimeError;
 use crate::failure::InstanceFailure;
 use crate::mismatch::{check_codec, mismatch};
 use crate::progress::TaskProgress;
-use crate::start::{Started, start_run};
+use crate::start::{Begin, Started, start_run};
 
 /// So many journal rows are read at a time.
 const PAGE: usize = 1000;
@@ -175,7 +175,7 @@ impl<B: Store> WorkflowClient<B> {
         let encoded = workflow.encode_input(&input)?;
         drop(input);
         let (workflow, instance_id) = (runnable(workflow), instance_id.into());
-        match start_run(&*self.backend, workflow.plan(), &instance_id, encoded, self.policy, None, SUBMIT_PATIENCE).await? {
+        match start_run(&*self.backend, workflow.plan(), &instance_id, Begin::new(encoded, self.policy, SUBMIT_PATIENCE)).await? {
             Started::Fresh(_, _) => Ok((WorkflowStatus::InProgress, None)),
             Started::Existing(status, output) => Ok((status, output)),
         }

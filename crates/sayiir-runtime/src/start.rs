@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sayiir_core::attribute::SearchAttributes;
 use sayiir_core::branch::LeaseId;
 use sayiir_core::plan::{Place, Plan};
 use sayiir_core::validate_instance_id;
@@ -25,16 +26,28 @@ pub(crate) enum Started {
     Existing(sayiir_core::workflow::WorkflowStatus, Option<Bytes>),
 }
 
-/// Asks the store for a run of `plan`, for at most `patience` while it gives no answer. Asked again after a lost reply it is the same start (by its nonce).
-pub(crate) async fn start_run(
-    store: &dyn Store,
-    plan: &Plan,
-    instance_id: &str,
-    input: Bytes,
-    policy: ConflictPolicy,
-    lease: Option<(LeaseId, Duration)>,
-    patience: Duration,
-) -> Result<Started, RuntimeError> {
+/// How a run begins.
+pub(crate) struct Begin {
+    pub(crate) input: Bytes,
+    /// What to do if the id is known.
+    pub(crate) policy: ConflictPolicy,
+    /// Who takes the root branch at once.
+    pub(crate) lease: Option<(LeaseId, Duration)>,
+    /// How long a store that gives no answer is asked again.
+    pub(crate) patience: Duration,
+    pub(crate) attributes: SearchAttributes,
+}
+
+impl Begin {
+    /// A run that nobody takes yet, without attributes.
+    pub(crate) const fn new(input: Bytes, policy: ConflictPolicy, patience: Duration) -> Self {
+        Self { input, policy, lease: None, patience, attributes: SearchAttributes::new() }
+    }
+}
+
+/// Asks the store for a run of `plan`, for at most the patience while it gives no answer. Asked again after a lost reply it is the same start (by its nonce).
+pub(crate) async fn start_run(store: &dyn Store, plan: &Plan, instance_id: &str, begin: Begin) -> Result<Started, RuntimeError> {
+    let Begin { input, policy, lease, patience, attributes } = begin;
     validate_instance_id(instance_id)?;
     let first = Place::start(plan);
     let request = StartRun {
@@ -47,6 +60,7 @@ pub(crate) async fn start_run(
         nonce: nonce(),
         lease,
         trace: trace_context(),
+        attributes,
     };
     let (mut wait, mut waited) = (Duration::from_millis(5), Duration::ZERO);
     let outcome = loop {
@@ -85,7 +99,7 @@ const fn trace_context() -> Option<Arc<str>> {
 }
 
 /// A number that no other start has: from the hasher's random keys.
-fn nonce() -> u128 {
+pub(crate) fn nonce() -> u128 {
     let random = || u128::from(RandomState::new().hash_one(std::process::id()));
     random() << 64 | random()
 }

@@ -81,6 +81,7 @@ impl Errand {
             nonce,
             lease: None,
             trace: None,
+            attributes: sayiir_core::attribute::SearchAttributes::new(),
         };
         loop {
             match store.start(request.clone()).await {

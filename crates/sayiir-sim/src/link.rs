@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_channel::oneshot;
 use sayiir_core::DefinitionHash;
+use sayiir_core::attribute::SearchAttributes;
 use sayiir_core::branch::{BranchId, JournalRef, LeaseId, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::future::BoxFuture;
@@ -16,8 +17,8 @@ use sayiir_core::time::Timestamp;
 use sayiir_core::transition::Transition;
 use sayiir_persistence::{
     BranchView, ClaimRequest, ClaimScope, CommitOutcome, ControlCommand, ControlOutcome, Import, ImportOutcome, InstanceFilter,
-    InstanceRecord, InstanceSummary, Limits, NewEvent, Process, SendOutcome, StartOutcome, StartRun, Store, StoreError, StoreFuture,
-    Wakeups,
+    InstanceRecord, InstanceSummary, Limits, NewEvent, Process, PurgeRequest, Rewind, RewindOutcome, SendOutcome, StartOutcome, StartRun,
+    Store, StoreError, StoreFuture, StoreHealth, StoreStats, Wakeups,
 };
 
 use crate::watched::Watched;
@@ -173,6 +174,16 @@ impl Store for Link {
         ask!(self.report_progress(lease, run, branch, progress))
     }
 
+    fn set_search_attributes(
+        &self,
+        lease: LeaseId,
+        run: RunNumber,
+        branch: BranchId,
+        attributes: SearchAttributes,
+    ) -> StoreFuture<'_, bool> {
+        ask!(self.set_search_attributes(lease, run, branch, attributes))
+    }
+
     fn sub_steps(&self, run: RunNumber, branch: BranchId, node: Arc<str>) -> StoreFuture<'_, Vec<(Arc<str>, Bytes)>> {
         ask!(self.sub_steps(run, branch, node))
     }
@@ -234,12 +245,32 @@ impl Store for Link {
         ask!(self.journal(run, after, limit))
     }
 
+    fn timeline(&self, run: RunNumber, after: Option<(Timestamp, JournalRef)>, limit: usize) -> StoreFuture<'_, Vec<JournalRow>> {
+        ask!(self.timeline(run, after, limit))
+    }
+
     fn list(&self, filter: InstanceFilter) -> StoreFuture<'_, Vec<InstanceSummary>> {
         ask!(self.list(filter))
     }
 
+    fn stats(&self) -> StoreFuture<'_, StoreStats> {
+        ask!(self.stats())
+    }
+
+    fn health(&self) -> StoreFuture<'_, StoreHealth> {
+        ask!(self.health())
+    }
+
     fn delete(&self, instance_id: &str) -> StoreFuture<'_, bool> {
         ask!(self.delete of instance_id())
+    }
+
+    fn purge(&self, request: PurgeRequest) -> StoreFuture<'_, u64> {
+        ask!(self.purge(request))
+    }
+
+    fn rewind(&self, rewind: Rewind) -> StoreFuture<'_, RewindOutcome> {
+        ask!(self.rewind(rewind))
     }
 
     fn import(&self, import: Import) -> StoreFuture<'_, ImportOutcome> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use sayiir_core::DefinitionHash;
+use sayiir_core::attribute::SearchAttributes;
 use sayiir_core::branch::{BranchId, JournalRef, LeaseId, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::{EntryKind, JournalRow};
@@ -18,8 +19,8 @@ use sayiir_core::transition::{Entry, EventGuard, Next, Transition};
 use sayiir_core::workflow::{ConflictPolicy, WorkflowStatus};
 use sayiir_persistence::{
     BranchSummary, BranchView, ClaimRequest, ClaimScope, CommitOutcome, ControlAction, ControlCommand, ControlOutcome, Import,
-    ImportOutcome, InMemoryBackend, InstanceFilter, InstanceRecord, InstanceSummary, Limits, NewEvent, Process, SendOutcome, StartOutcome,
-    StartRun, Store, StoreError, Wakeups,
+    ImportOutcome, InMemoryBackend, InstanceFilter, InstanceRecord, InstanceSummary, Limits, NewEvent, Process, PurgeRequest, Rewind,
+    RewindOutcome, SendOutcome, StartOutcome, StartRun, Store, StoreError, StoreHealth, StoreStats, Wakeups,
 };
 
 use crate::host::Alive;
@@ -79,6 +80,7 @@ impl Watched {
         leased(lease: LeaseId) -> Vec<(RunNumber, BranchId, u64)>;
         renew(lease: LeaseId, ttl: Duration, branches: Vec<(RunNumber, BranchId)>) -> Vec<Option<u64>>;
         report_progress(lease: LeaseId, run: RunNumber, branch: BranchId, progress: Bytes) -> bool;
+        set_search_attributes(lease: LeaseId, run: RunNumber, branch: BranchId, attributes: SearchAttributes) -> bool;
         sub_steps(run: RunNumber, branch: BranchId, node: Arc<str>) -> Vec<(Arc<str>, Bytes)>;
         definition_document(hash: DefinitionHash) -> Option<Arc<str>>;
         read_values(run: RunNumber, rows: Vec<JournalRef>) -> Vec<Bytes>;
@@ -88,7 +90,12 @@ impl Watched {
         requested_control(instance_id: &str, kind: SignalKind) -> Option<SignalRequest>;
         instance(instance_id: &str) -> Option<InstanceRecord>;
         journal(run: RunNumber, after: Option<(Timestamp, JournalRef)>, limit: usize) -> Vec<JournalRow>;
+        timeline(run: RunNumber, after: Option<(Timestamp, JournalRef)>, limit: usize) -> Vec<JournalRow>;
         list(filter: InstanceFilter) -> Vec<InstanceSummary>;
+        stats() -> StoreStats;
+        health() -> StoreHealth;
+        purge(request: PurgeRequest) -> u64;
+        rewind(rewind: Rewind) -> RewindOutcome;
         delete(instance_id: &str) -> bool;
         import(import: Import) -> ImportOutcome;
     }

@@ -181,7 +181,7 @@ impl Stage {
         }
     }
 
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let (code, paused): (i64, bool) = (row.get("status")?, row.get("paused")?);
         let state = match (code, paused) {
             (0, _) => return Ok(Self::MailOnly),
@@ -202,7 +202,6 @@ macro_rules! instance_query {
         concat!("SELECT i.*, d.hash, d.name, d.version FROM instance i LEFT JOIN definition d ON d.id = i.definition WHERE ", $where)
     };
 }
-pub(crate) use instance_query;
 
 /// An instance as its row has it.
 #[derive(Debug, Clone)]

@@ -9,13 +9,14 @@ use crate::fault::{Fault, Outcome};
 pub(crate) const APPLICATION_ID: i64 = 0x5361_7969;
 
 /// What takes a file from each version to the next; the first entry makes version 1.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 
 /// The version this build works with.
-pub(crate) const VERSION: i64 = 2;
+pub(crate) const VERSION: i64 = 3;
 
 /// The tables of [`VERSION`].
-const TABLES: &[&str] = &["counter", "definition", "lane", "session", "instance", "branch", "journal", "event", "event_key", "purge"];
+const TABLES: &[&str] =
+    &["counter", "definition", "lane", "session", "instance", "branch", "journal", "event", "event_key", "purge", "attribute"];
 
 /// What a file says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

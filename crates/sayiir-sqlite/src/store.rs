@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sayiir_core::DefinitionHash;
+use sayiir_core::attribute::SearchAttributes;
 use sayiir_core::branch::{BranchId, JournalRef, LeaseId, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::JournalRow;
@@ -13,12 +14,14 @@ use sayiir_core::time::Timestamp;
 use sayiir_core::transition::{Output, Transition};
 use sayiir_persistence::{
     BranchView, ClaimRequest, ClaimScope, CommitOutcome, ControlCommand, ControlOutcome, Import, ImportOutcome, InstanceFilter,
-    InstanceRecord, InstanceSummary, Limits, NewEvent, Process, SendOutcome, StartOutcome, StartRun, Store, StoreError, StoreFuture,
-    Wakeups, door,
+    InstanceRecord, InstanceSummary, Limits, NewEvent, Process, PurgeRequest, Rewind, RewindOutcome, SendOutcome, StartOutcome, StartRun,
+    Store, StoreError, StoreFuture, StoreHealth, StoreStats, Wakeups, door,
 };
 
 use crate::backend::SqliteBackend;
-use crate::ops::{claim, commit, control, events, import, journal, lanes, queries, sessions, start, views};
+use crate::ops::{
+    attributes, claim, commit, control, events, health, import, journal, lanes, list, purge, queries, rewind, sessions, start, views,
+};
 
 /// What a request costs beside its payloads.
 const ROW: usize = 256;
@@ -102,6 +105,20 @@ impl Store for SqliteBackend {
         }
     }
 
+    fn set_search_attributes(
+        &self,
+        lease: LeaseId,
+        run: RunNumber,
+        branch: BranchId,
+        attributes: SearchAttributes,
+    ) -> StoreFuture<'_, bool> {
+        let limits = *self.limits_of();
+        match door::check_attributes(&limits, run, &branch, &attributes) {
+            Ok(()) => self.write(ROW, move |tx| attributes::set(tx, &limits, lease, run, &branch, &attributes)),
+            Err(error) => refused(error),
+        }
+    }
+
     fn sub_steps(&self, run: RunNumber, branch: BranchId, node: Arc<str>) -> StoreFuture<'_, Vec<(Arc<str>, Bytes)>> {
         self.read(move |look| journal::sub_steps(look, run, &branch, &node))
     }
@@ -163,13 +180,39 @@ impl Store for SqliteBackend {
         self.read(move |look| journal::page(look, run, after.as_ref(), limit))
     }
 
+    fn timeline(&self, run: RunNumber, after: Option<(Timestamp, JournalRef)>, limit: usize) -> StoreFuture<'_, Vec<JournalRow>> {
+        self.read(move |look| journal::timeline(look, run, after.as_ref(), limit))
+    }
+
     fn list(&self, filter: InstanceFilter) -> StoreFuture<'_, Vec<InstanceSummary>> {
-        self.read(move |look| queries::list(look, &filter))
+        match door::check_filter(&filter) {
+            Ok(()) => self.read(move |look| list::list(look, &filter)),
+            Err(error) => refused(error),
+        }
+    }
+
+    fn stats(&self) -> StoreFuture<'_, StoreStats> {
+        self.read(health::stats)
+    }
+
+    fn health(&self) -> StoreFuture<'_, StoreHealth> {
+        self.read(health::health)
     }
 
     fn delete(&self, instance_id: &str) -> StoreFuture<'_, bool> {
         let id = instance_id.to_owned();
         self.write(ROW, move |tx| start::delete(tx, &id))
+    }
+
+    fn purge(&self, request: PurgeRequest) -> StoreFuture<'_, u64> {
+        self.write(ROW, move |tx| purge::ended(tx, &request))
+    }
+
+    fn rewind(&self, rewind: Rewind) -> StoreFuture<'_, RewindOutcome> {
+        match door::check_rewind(self.limits_of(), &rewind) {
+            Ok(()) => self.write(ROW, move |tx| rewind::rewind(tx, &rewind)),
+            Err(error) => refused(error),
+        }
     }
 
     fn import(&self, import: Import) -> StoreFuture<'_, ImportOutcome> {

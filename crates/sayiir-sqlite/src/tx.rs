@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 use sayiir_core::DefinitionHash;
 use sayiir_core::branch::LeaseId;
@@ -58,8 +59,8 @@ pub(crate) struct Memo {
     pub(crate) lanes: HashMap<(i64, Arc<[String]>), i64>,
     /// The definition and tags of lanes.
     pub(crate) lane_keys: HashMap<i64, (i64, Arc<[String]>)>,
-    /// How long each lease holder takes branches for.
-    pub(crate) ttls: HashMap<LeaseId, Duration>,
+    /// How long each lease holder takes branches for, and when it was marked as seen (as far as is known).
+    pub(crate) ttls: HashMap<LeaseId, (Duration, Timestamp)>,
 }
 
 /// What is announced after the commit, coalesced.
@@ -119,6 +120,19 @@ pub(crate) fn rows<T>(
     figures::count();
     let mut statement = conn.prepare_cached(sql)?;
     let found = statement.query_map(params, read)?.collect::<rusqlite::Result<Vec<T>>>()?;
+    Ok(found)
+}
+
+/// All rows of a statement that is put together for this once.
+pub(crate) fn rows_of<T>(
+    conn: &Connection,
+    sql: &str,
+    params: Vec<Value>,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Outcome<Vec<T>> {
+    figures::count();
+    let mut statement = conn.prepare(sql)?;
+    let found = statement.query_map(rusqlite::params_from_iter(params), read)?.collect::<rusqlite::Result<Vec<T>>>()?;
     Ok(found)
 }
 

@@ -101,7 +101,7 @@ fn a_tool_makes_no_file_and_migrates_none() {
 fn a_newer_schema_is_refused() {
     let place = place();
     whole_file(&place).pragma_update(None, "user_version", 99).unwrap();
-    refused_and_unchanged(&place, &["99", "newer", "version 2"]);
+    refused_and_unchanged(&place, &["99", "newer", "version 3"]);
 }
 
 #[test]

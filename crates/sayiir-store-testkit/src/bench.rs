@@ -81,6 +81,7 @@ impl Bench {
             nonce: self.nonce.fetch_add(1, Ordering::SeqCst).into(),
             lease: None,
             trace: None,
+            attributes: sayiir_core::attribute::SearchAttributes::new(),
         }
     }
 

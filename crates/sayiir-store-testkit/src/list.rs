@@ -188,6 +188,39 @@ macro_rules! for_each_case {
                 an_import_that_ends_a_fork_takes_its_branches
                 an_import_is_checked_at_the_door
             }
+            attributes {
+                attributes_come_with_the_start_and_from_tasks
+                setting_attributes_is_fenced
+                attributes_go_with_their_run
+                attributes_that_are_too_many_or_too_large_are_refused
+                instances_are_found_by_attributes
+                instances_are_found_by_age_and_error
+                the_newest_come_first_in_pages
+                lists_of_several_workflows_and_states_are_merged
+            }
+            operations {
+                a_retried_run_goes_on_where_it_failed
+                only_a_failed_run_is_retried
+                a_retry_refuses_the_owners_of_the_failed_run
+                a_retry_lets_every_branch_go_on_as_it_stood
+                a_failed_wait_or_join_is_due_at_once_when_it_is_retried
+                a_retry_forgets_what_was_asked_of_the_failed_run
+                what_ended_long_ago_is_purged
+                what_has_not_ended_is_never_purged
+                nothing_is_left_of_what_was_purged
+                a_rewind_keeps_what_came_before
+                a_rewind_to_a_fork_makes_its_branches_anew
+                a_rewind_fences_the_old_run
+                a_rewind_asked_again_is_the_same_run
+                a_rewind_that_keeps_what_is_not_there_is_refused
+                what_waits_for_an_instance_outlasts_a_rewind
+                every_state_can_be_rewound
+                a_rewound_branch_goes_where_its_placement_says
+                a_timeline_is_the_journal_without_values
+                everything_is_counted
+                what_may_be_wrong_is_told
+                sessions_that_hold_nothing_are_forgotten
+            }
             wakeups {
                 what_becomes_due_is_announced
                 owners_are_told_of_control

@@ -40,6 +40,7 @@ fn start(store: &InMemoryBackend, flow: &dyn RunnableWorkflow) -> (LeaseId, Bran
         nonce: 1,
         lease: Some((lease, Duration::from_mins(1))),
         trace: None,
+        attributes: sayiir::core::attribute::SearchAttributes::new(),
     };
     match now(store.start(request)) {
         StartOutcome::Fresh { root: Some(root), .. } => (lease, *root),

@@ -104,7 +104,7 @@ impl SqlStore {
         let until = now + ttl;
         let search = Search::new(&scope, limit, lease, until, now);
         let statements = vec![
-            remember_ttl(lease, ttl),
+            remember_ttl(lease, ttl, now),
             search.statement(search.look),
             search.statement(search.take),
             statement!(views!("b.lease = ?1 AND b.run_at = ?2 AND b.attempt_at = ?3"), lease, until, now),
@@ -170,7 +170,7 @@ impl SqlStore {
         let keys = serde_json::to_string(&keys).unwrap_or_default();
         let sql = "UPDATE sayiir_branch SET run_at = ?2 WHERE lease = ?1 AND (run, branch) IN \
                    (SELECT value ->> 0, value ->> 1 FROM json_each(?3)) RETURNING run, branch, revision";
-        let mut answers = self.batch(vec![remember_ttl(lease, ttl), statement!(sql, lease, self.now() + ttl, keys)]).await?;
+        let mut answers = self.batch(vec![remember_ttl(lease, ttl, self.now()), statement!(sql, lease, self.now() + ttl, keys)]).await?;
         answers.skip(1);
         let renewed = answers.next()?.iter().map(key_and_revision).collect::<Outcome<Vec<_>>>()?;
         let revision = |(run, branch): &(RunNumber, BranchId)| {

@@ -1,4 +1,4 @@
-//! Control: cancel, pause and unpause, applied at once or recorded for a worker to apply.
+//! Control: cancel, pause, unpause and retry, applied at once or recorded for a worker to apply.
 //!
 //! Each one moves the revision of every live branch, leased ones too, so that no owner's write made
 //! without knowing of it is accepted.
@@ -17,10 +17,15 @@ use crate::sql::{Statement, statement};
 /// Ends the transaction if the action has nothing to do at the instance.
 macro_rules! guard {
     ($already:literal) => {
+        guard!($already, "i.status <> 1")
+    };
+    ($already:literal, $ended:literal) => {
         concat!(
             "INSERT INTO sayiir_guard SELECT why FROM (SELECT CASE WHEN i.run IS NULL THEN 'unknown' WHEN ",
             $already,
-            " THEN 'already' WHEN i.status <> 1 THEN 'ended' END AS why FROM (SELECT 1) LEFT JOIN sayiir_instance i \
+            " THEN 'already' WHEN ",
+            $ended,
+            " THEN 'ended' END AS why FROM (SELECT 1) LEFT JOIN sayiir_instance i \
              ON i.instance_id = ?1 AND i.status > 0) WHERE why IS NOT NULL"
         )
     };
@@ -69,6 +74,7 @@ const fn guard_of(action: ControlAction) -> &'static str {
         ControlAction::Cancel => guard!("i.status = 4"),
         ControlAction::Pause => guard!("i.status = 1 AND i.paused = 1"),
         ControlAction::Unpause => guard!("i.status = 1 AND i.paused = 0"),
+        ControlAction::Retry => guard!("i.status = 1", "i.status <> 3"),
     }
 }
 
@@ -81,6 +87,7 @@ impl SqlStore {
             ControlAction::Cancel => EntryKind::Cancelled,
             ControlAction::Pause => EntryKind::Paused,
             ControlAction::Unpause => EntryKind::Unpaused,
+            ControlAction::Retry => EntryKind::Retried,
         };
         // Behind every row of the branches that it acts upon.
         let journal = "INSERT INTO sayiir_journal (run, branch, revision, at, kind, attempt, node, error) SELECT i.run, '', i.control + 1, \
@@ -111,6 +118,14 @@ impl SqlStore {
                 statements.push(record(&instance_id, SignalKind::Pause, None));
                 let sql = "UPDATE sayiir_instance SET paused = 0, request_reason = NULL, request_by = NULL, request_at = NULL \
                            WHERE instance_id = ?1";
+                statements.push(statement!(sql, &instance_id));
+                statements.push(statement!(MOVE_ALL, &instance_id, now));
+            }
+            ControlAction::Retry => {
+                statements.push(record(&instance_id, SignalKind::Cancel, None));
+                statements.push(record(&instance_id, SignalKind::Pause, None));
+                let sql = "UPDATE sayiir_instance SET status = 1, paused = 0, end_branch = NULL, end_revision = NULL, request_reason = NULL, \
+                           request_by = NULL, request_at = NULL WHERE instance_id = ?1";
                 statements.push(statement!(sql, &instance_id));
                 statements.push(statement!(MOVE_ALL, &instance_id, now));
             }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use sayiir_core::attribute::SearchAttributes;
 use sayiir_core::branch::{JournalRef, Phase, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::EntryKind;
@@ -74,7 +75,18 @@ impl SqlStore {
 fn as_start(import: &Import) -> StartRun {
     let Import { instance_id, definition, input, results: _, state: _, first_node, placement, expected: _ } = import.clone();
     let policy = ConflictPolicy::UseExisting;
-    StartRun { instance_id, definition, policy, input, first_node, placement, nonce: 0, lease: None, trace: None }
+    StartRun {
+        instance_id,
+        definition,
+        policy,
+        input,
+        first_node,
+        placement,
+        nonce: 0,
+        lease: None,
+        trace: None,
+        attributes: SearchAttributes::new(),
+    }
 }
 
 /// Why the import is refused; else where the root stands.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sayiir_core::DefinitionHash;
+use sayiir_core::attribute::SearchAttributes;
 use sayiir_core::branch::{BranchId, JournalRef, LeaseId, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::JournalRow;
@@ -13,11 +14,11 @@ use sayiir_core::time::Timestamp;
 use sayiir_core::transition::{Output, Transition};
 use sayiir_persistence::{
     BranchView, ClaimRequest, ClaimScope, CommitOutcome, ControlCommand, ControlOutcome, Import, ImportOutcome, InstanceFilter,
-    InstanceRecord, InstanceSummary, Limits, NewEvent, Process, SendOutcome, StartOutcome, StartRun, Store, StoreError, StoreFuture,
-    Wakeups, door,
+    InstanceRecord, InstanceSummary, Limits, NewEvent, Process, PurgeRequest, Rewind, RewindOutcome, SendOutcome, StartOutcome, StartRun,
+    Store, StoreError, StoreFuture, StoreHealth, StoreStats, Wakeups, door,
 };
 
-use super::SqlStore;
+use super::{SqlStore, attributes};
 
 fn refused<'a, T: sayiir_core::future::MaybeSend + 'a>(error: StoreError) -> StoreFuture<'a, T> {
     Box::pin(ready(Err(error)))
@@ -60,7 +61,7 @@ impl Store for SqlStore {
     }
 
     fn start(&self, request: StartRun) -> StoreFuture<'_, StartOutcome> {
-        match door::check_start(self.limits(), &request) {
+        match door::check_start(self.limits(), &request).and_then(|()| attributes::check(&request.attributes)) {
             Ok(()) => self.operation(|store| store.start_run(request)),
             Err(error) => refused(error),
         }
@@ -97,6 +98,20 @@ impl Store for SqlStore {
     fn report_progress(&self, lease: LeaseId, run: RunNumber, branch: BranchId, progress: Bytes) -> StoreFuture<'_, bool> {
         match door::check_progress(self.limits(), run, &branch, &progress) {
             Ok(()) => self.operation(|store| store.keep_progress(lease, run, branch, progress)),
+            Err(error) => refused(error),
+        }
+    }
+
+    fn set_search_attributes(
+        &self,
+        lease: LeaseId,
+        run: RunNumber,
+        branch: BranchId,
+        attributes: SearchAttributes,
+    ) -> StoreFuture<'_, bool> {
+        let checked = door::check_attributes(self.limits(), run, &branch, &attributes);
+        match checked.and_then(|()| attributes::check(&attributes)) {
+            Ok(()) => self.operation(|store| store.set_attributes(lease, run, branch, attributes)),
             Err(error) => refused(error),
         }
     }
@@ -162,13 +177,39 @@ impl Store for SqlStore {
         self.operation(|store| store.page(run, after, limit))
     }
 
+    fn timeline(&self, run: RunNumber, after: Option<(Timestamp, JournalRef)>, limit: usize) -> StoreFuture<'_, Vec<JournalRow>> {
+        self.operation(|store| store.outline(run, after, limit))
+    }
+
     fn list(&self, filter: InstanceFilter) -> StoreFuture<'_, Vec<InstanceSummary>> {
-        self.operation(|store| store.list_instances(filter))
+        match door::check_filter(&filter) {
+            Ok(()) => self.operation(|store| store.list_instances(filter)),
+            Err(error) => refused(error),
+        }
+    }
+
+    fn stats(&self) -> StoreFuture<'_, StoreStats> {
+        self.operation(Self::counts)
+    }
+
+    fn health(&self) -> StoreFuture<'_, StoreHealth> {
+        self.operation(Self::look_after)
     }
 
     fn delete(&self, instance_id: &str) -> StoreFuture<'_, bool> {
         let id = Arc::from(instance_id);
         self.operation(|store| store.delete_instance(id))
+    }
+
+    fn purge(&self, request: PurgeRequest) -> StoreFuture<'_, u64> {
+        self.operation(|store| store.purge_ended(request))
+    }
+
+    fn rewind(&self, rewind: Rewind) -> StoreFuture<'_, RewindOutcome> {
+        match door::check_rewind(self.limits(), &rewind) {
+            Ok(()) => self.operation(|store| store.rewind_run(rewind)),
+            Err(error) => refused(error),
+        }
     }
 
     fn import(&self, import: Import) -> StoreFuture<'_, ImportOutcome> {

@@ -2,14 +2,18 @@
 //!
 //! Invariant: no transaction depends on what was read before it, unless its guard looks at that again.
 
+mod attributes;
 mod claim;
 mod clock;
 mod commit;
 mod control;
 mod events;
 mod fault;
+mod health;
 mod import;
 mod interface;
+mod list;
+mod operate;
 mod read;
 mod refusal;
 mod rows;
@@ -62,7 +66,7 @@ pub struct SqlStoreOptions {
 impl SqlStoreOptions {
     /// D1's sizes, on this clock.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, limits: Limits { payload_bytes: PAYLOAD_BYTES, name_bytes: 2 << 10, error_bytes: 32 << 10 } }
+        Self { clock, limits: Limits { payload_bytes: PAYLOAD_BYTES, name_bytes: 2 << 10, error_bytes: 32 << 10, ..Limits::default() } }
     }
 }
 

@@ -9,15 +9,12 @@ use sayiir_core::branch::{BranchId, JournalRef, RunNumber};
 use sayiir_core::journal::JournalRow;
 use sayiir_core::time::Timestamp;
 use sayiir_core::workflow::WorkflowStatus;
-use sayiir_persistence::{BranchSummary, InstanceFilter, InstanceRecord, InstanceSummary, RunState, status_of};
+use sayiir_persistence::{BranchSummary, InstanceRecord, InstanceSummary, RunState, status_of};
 
 use super::SqlStore;
 use super::fault::{Fault, Outcome};
 use super::rows::{InstanceRow, SUMMARY, instances, missing_value, summary, tags_text, value_of};
 use crate::sql::{Row, statement};
-
-/// How many instances a page has if the caller does not say.
-const PAGE: usize = 1000;
 
 /// An instance that has a run, with its live branches, read at one moment.
 pub(super) struct Found {
@@ -36,7 +33,7 @@ fn status(instance: &InstanceRow, branches: &[BranchSummary], now: Timestamp) ->
     status_of(instance.state, branches, instance.error.as_deref(), instance.request.as_ref(), now)
 }
 
-fn branches_of(condition: &str) -> String {
+pub(super) fn branches_of(condition: &str) -> String {
     format!("SELECT {SUMMARY} FROM sayiir_branch b LEFT JOIN sayiir_lane l ON l.id = b.lane WHERE {condition} ORDER BY b.run, b.branch")
 }
 
@@ -91,43 +88,6 @@ impl SqlStore {
         }))
     }
 
-    pub(super) async fn list_instances(self, filter: InstanceFilter) -> Outcome<Vec<InstanceSummary>> {
-        let InstanceFilter { workflow, states, after, limit } = filter;
-        let now = self.now();
-        let sql = instances!(
-            "WHERE i.instance_id > ?1 AND i.status > 0 AND (?2 IS NULL OR d.name = ?2) AND ((?3 AND i.status = 1 AND i.paused = 0) \
-             OR (?4 AND i.status = 1 AND i.paused = 1) OR (?5 AND i.status = 2) OR (?6 AND i.status = 3) OR (?7 AND i.status = 4)) \
-             ORDER BY i.instance_id LIMIT ?8"
-        );
-        let wanted = |state| states.is_empty() || states.contains(&state);
-        let rows = self
-            .ask(statement!(
-                sql,
-                after.as_deref().unwrap_or(""),
-                workflow,
-                wanted(RunState::Running),
-                wanted(RunState::Paused),
-                wanted(RunState::Completed),
-                wanted(RunState::Failed),
-                wanted(RunState::Cancelled),
-                limit.unwrap_or(PAGE),
-            ))
-            .await?;
-        let found = rows.iter().filter_map(|row| InstanceRow::read(row).transpose()).collect::<Outcome<Vec<_>>>()?;
-        let running: Vec<_> = found.iter().filter(|instance| instance.state == RunState::Running).map(|instance| instance.run.0).collect();
-        let mut branches: HashMap<RunNumber, Vec<BranchSummary>> = HashMap::new();
-        if !running.is_empty() {
-            let runs = serde_json::to_string(&running).unwrap_or_default();
-            let rows = self.ask(statement!(branches_of("b.run IN (SELECT value FROM json_each(?1))"), runs)).await?;
-            for row in rows {
-                let (run, branch) = summary(&row)?;
-                branches.entry(run).or_default().push(branch);
-            }
-        }
-        let of = |run| branches.get(&run).map_or(&[][..], Vec::as_slice);
-        Ok(found.into_iter().map(|instance| in_list(instance.clone(), of(instance.run), now)).collect())
-    }
-
     /// A page of a run's journal in the order of time, branch, revision. The keys are sorted without the payloads.
     pub(super) async fn page(self, run: RunNumber, after: Option<(Timestamp, JournalRef)>, limit: usize) -> Outcome<Vec<JournalRow>> {
         let sql = "SELECT j.run, j.branch, j.revision, j.lease, j.kind, j.node, j.attempt, j.output, j.handed_on, j.same_branch, \
@@ -135,6 +95,23 @@ impl SqlStore {
                    AND (at, branch, revision) > (?2, ?3, ?4) ORDER BY at, branch, revision LIMIT ?5) k \
                    JOIN sayiir_journal j ON j.run = ?1 AND j.branch = k.branch AND j.revision = k.revision \
                    ORDER BY k.at, k.branch, k.revision";
+        self.paged(sql, run, after, limit).await
+    }
+
+    /// The same without the values, which are not read.
+    pub(super) async fn outline(self, run: RunNumber, after: Option<(Timestamp, JournalRef)>, limit: usize) -> Outcome<Vec<JournalRow>> {
+        let sql = "SELECT run, branch, revision, lease, kind, node, attempt, NULL, NULL, same_branch, same_revision, error, at \
+                   FROM sayiir_journal WHERE run = ?1 AND (at, branch, revision) > (?2, ?3, ?4) ORDER BY at, branch, revision LIMIT ?5";
+        self.paged(sql, run, after, limit).await
+    }
+
+    async fn paged(
+        &self,
+        sql: &'static str,
+        run: RunNumber,
+        after: Option<(Timestamp, JournalRef)>,
+        limit: usize,
+    ) -> Outcome<Vec<JournalRow>> {
         let before_time = || (Timestamp::from_micros(i64::MIN), JournalRef { branch: BranchId::control(), revision: 0 });
         let (at, row) = after.unwrap_or_else(before_time);
         let rows = self.ask(statement!(sql, run, at, &row.branch, row.revision, limit)).await?;
@@ -232,11 +209,11 @@ impl SqlStore {
     }
 }
 
-fn in_list(instance: InstanceRow, branches: &[BranchSummary], now: Timestamp) -> InstanceSummary {
+pub(super) fn in_list(instance: InstanceRow, branches: &[BranchSummary], now: Timestamp) -> InstanceSummary {
     let live = if instance.state == RunState::Running { branches } else { &[] };
     let status = status(&instance, live, now);
-    let InstanceRow { run, instance_id, definition, created_at, updated_at, .. } = instance;
-    InstanceSummary { instance_id, run, definition, status, created_at, updated_at }
+    let InstanceRow { run, instance_id, definition, created_at, updated_at, attributes, .. } = instance;
+    InstanceSummary { instance_id, run, definition, status, created_at, updated_at, attributes }
 }
 
 fn journal_row(row: &Row) -> Outcome<JournalRow> {

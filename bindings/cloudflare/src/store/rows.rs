@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sayiir_core::DefinitionHash;
+use sayiir_core::attribute::SearchAttributes;
 use sayiir_core::branch::{BranchId, Head, JournalRef, Phase, Placement, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::time::Timestamp;
 use sayiir_persistence::{BranchSummary, BranchView, Definition, EventHead, Progress, RunState, StoreError};
 
+use super::attributes;
 use super::fault::{Fault, Outcome};
 use crate::sql::{Columns, Row};
 
@@ -149,7 +151,8 @@ macro_rules! instances {
             "SELECT i.run, i.instance_id, i.status, i.paused, d.hash, d.name, d.version, i.created_at, i.updated_at, i.nonce, \
              i.request_reason, i.request_by, i.request_at, i.cancel_reason, i.cancel_by, i.cancel_at, i.pause_reason, i.pause_by, \
              i.pause_at, CASE WHEN i.status = 3 THEN (SELECT error FROM sayiir_journal j WHERE j.run = i.run AND j.branch = i.end_branch \
-             AND j.revision = i.end_revision) END AS error, i.first_node, l.tags, i.priority, i.end_branch, i.end_revision \
+             AND j.revision = i.end_revision) END AS error, i.first_node, l.tags, i.priority, i.end_branch, i.end_revision, \
+             (SELECT json_group_array(json_array(a.name, a.kind, a.number, a.text)) FROM sayiir_attribute a WHERE a.run = i.run) AS attributes \
              FROM sayiir_instance i LEFT JOIN sayiir_definition d ON d.id = i.definition LEFT JOIN sayiir_lane l ON l.id = i.lane ",
             $rest
         )
@@ -174,6 +177,7 @@ pub(super) struct InstanceRow {
     pub(super) first_node: Arc<str>,
     pub(super) placement: Placement,
     pub(super) end: Option<JournalRef>,
+    pub(super) attributes: SearchAttributes,
 }
 
 impl InstanceRow {
@@ -198,6 +202,7 @@ impl InstanceRow {
         let placement = Placement { tags: tags(&columns.take::<String>()?)?, priority: columns.take()? };
         let end: (Option<BranchId>, Option<u64>) = (columns.take()?, columns.take()?);
         let end = end.0.zip(end.1).map(|(branch, revision)| JournalRef { branch, revision });
+        let attributes = attributes::from_json(columns.take::<Option<String>>()?.as_deref())?;
         Ok(Some(Self {
             run,
             instance_id,
@@ -213,6 +218,7 @@ impl InstanceRow {
             first_node,
             placement,
             end,
+            attributes,
         }))
     }
 

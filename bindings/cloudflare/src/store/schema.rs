@@ -12,7 +12,7 @@ use super::fault::{Fault, Outcome};
 use crate::sql::{Sql, SqlError, statement};
 
 /// The version of the tables that this build works with.
-const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 1;
 
 const TABLES: &str = include_str!("schema.sql");
 

@@ -16,8 +16,9 @@ CREATE TABLE IF NOT EXISTS sayiir_lane (
 
 CREATE TABLE IF NOT EXISTS sayiir_session (
     lease INTEGER PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, started TEXT NOT NULL, worker_id TEXT NOT NULL,
-    opened_at INTEGER NOT NULL, ttl INTEGER
+    seen_at INTEGER NOT NULL, ttl INTEGER
 );
+CREATE INDEX IF NOT EXISTS sayiir_session_seen ON sayiir_session (seen_at);
 
 CREATE TABLE IF NOT EXISTS sayiir_instance (
     run INTEGER PRIMARY KEY, instance_id TEXT NOT NULL UNIQUE, status INTEGER NOT NULL, paused INTEGER NOT NULL DEFAULT 0,
@@ -28,6 +29,15 @@ CREATE TABLE IF NOT EXISTS sayiir_instance (
     cancel_reason TEXT, cancel_by TEXT, cancel_at INTEGER,
     pause_reason TEXT, pause_by TEXT, pause_at INTEGER
 );
+
+CREATE INDEX IF NOT EXISTS sayiir_instance_of_workflow ON sayiir_instance (definition, instance_id);
+CREATE INDEX IF NOT EXISTS sayiir_instance_ended ON sayiir_instance (updated_at) WHERE status > 1;
+
+CREATE TABLE IF NOT EXISTS sayiir_attribute (
+    run INTEGER NOT NULL, name TEXT NOT NULL, kind INTEGER NOT NULL, number INTEGER, text TEXT, PRIMARY KEY (run, name)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS sayiir_attribute_number ON sayiir_attribute (name, kind, number) WHERE number IS NOT NULL;
+CREATE INDEX IF NOT EXISTS sayiir_attribute_text ON sayiir_attribute (name, kind, text) WHERE text IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS sayiir_branch (
     run INTEGER NOT NULL, branch TEXT NOT NULL, revision INTEGER NOT NULL, lease INTEGER, crashes INTEGER NOT NULL DEFAULT 0,

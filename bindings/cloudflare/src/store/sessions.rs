@@ -3,28 +3,26 @@
 use std::time::Duration;
 
 use sayiir_core::branch::LeaseId;
-use sayiir_persistence::Process;
+use sayiir_core::time::Timestamp;
+use sayiir_persistence::{CALL_IDLE, FORGOTTEN_AT_ONCE, Process, SEEN_EVERY, SESSION_IDLE};
 
 use super::SqlStore;
 use super::fault::{Fault, Outcome};
+use super::operate::delete_some;
 use crate::sql::{Statement, statement};
 
 /// A lease's length where a session has never named one, in microseconds.
 pub(super) const DEFAULT_TTL: i64 = 30_000_000;
 
-/// How long a session is remembered. One that works longer has leases of the default length; nothing else is lost.
-const REMEMBERED: Duration = Duration::from_hours(24 * 7);
-
 impl SqlStore {
     pub(super) async fn open_a_session(self, process: Process) -> Outcome<LeaseId> {
         let Process { host, pid, started, worker_id } = process;
         let now = self.now();
-        let old = now.as_micros().saturating_sub(i64::try_from(REMEMBERED.as_micros()).unwrap_or(i64::MAX));
-        let statements = vec![
+        let mut statements = vec![
             statement!("UPDATE sayiir_counter SET value = value + 1 WHERE name = 'lease' RETURNING value"),
             // As a text: a start time may use all 64 bits.
             statement!(
-                "INSERT INTO sayiir_session (lease, host, pid, started, worker_id, opened_at) \
+                "INSERT INTO sayiir_session (lease, host, pid, started, worker_id, seen_at) \
                  SELECT value, ?1, ?2, ?3, ?4, ?5 FROM sayiir_counter WHERE name = 'lease'",
                 host,
                 pid,
@@ -33,20 +31,15 @@ impl SqlStore {
                 now,
             ),
             statement!(
-                "DELETE FROM sayiir_session WHERE lease IN (SELECT lease FROM sayiir_session ORDER BY lease LIMIT 8) AND opened_at < ?1 \
-                 AND NOT EXISTS (SELECT 1 FROM sayiir_branch b WHERE b.lease = sayiir_session.lease)",
-                old,
-            ),
-            // The lazy end of replaced runs.
-            statement!(
-                "DELETE FROM sayiir_journal WHERE (run, branch, revision) IN (SELECT run, branch, revision FROM sayiir_journal \
-                 WHERE run = (SELECT min(run) FROM sayiir_purge) LIMIT 200)"
-            ),
-            statement!(
-                "DELETE FROM sayiir_purge WHERE run = (SELECT min(run) FROM sayiir_purge) \
-                 AND NOT EXISTS (SELECT 1 FROM sayiir_journal j WHERE j.run = sayiir_purge.run)"
+                "DELETE FROM sayiir_session WHERE lease IN (SELECT s.lease FROM sayiir_session s WHERE s.seen_at <= ?1 \
+                 AND (s.pid = 0 OR s.seen_at <= ?2) AND NOT EXISTS (SELECT 1 FROM sayiir_branch b WHERE b.lease = s.lease) \
+                 ORDER BY s.seen_at LIMIT ?3)",
+                before(now, CALL_IDLE),
+                before(now, SESSION_IDLE),
+                FORGOTTEN_AT_ONCE,
             ),
         ];
+        statements.extend(delete_some());
         let row = self.batch(statements).await?.first()?;
         let lease = row.ok_or_else(|| Fault::corrupt("the counter of leases is missing"))?.columns().take()?;
         Ok(lease)
@@ -66,8 +59,13 @@ impl SqlStore {
     }
 }
 
-/// Keeps how long a session takes branches for: as it last said.
-pub(super) fn remember_ttl(lease: LeaseId, ttl: Duration) -> Statement {
+/// Keeps how long a session takes branches for, as it last said, and that it was seen, to within ten minutes.
+pub(super) fn remember_ttl(lease: LeaseId, ttl: Duration, now: Timestamp) -> Statement {
     let micros = i64::try_from(ttl.as_micros()).unwrap_or(i64::MAX);
-    statement!("UPDATE sayiir_session SET ttl = ?2 WHERE lease = ?1 AND ttl IS NOT ?2", lease, micros)
+    let sql = "UPDATE sayiir_session SET ttl = ?2, seen_at = ?3 WHERE lease = ?1 AND (ttl IS NOT ?2 OR seen_at <= ?4)";
+    statement!(sql, lease, micros, now, before(now, SEEN_EVERY))
+}
+
+fn before(at: Timestamp, duration: Duration) -> Timestamp {
+    Timestamp::from_micros(at.as_micros().saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
 }

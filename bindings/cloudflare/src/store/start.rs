@@ -7,6 +7,7 @@ use sayiir_core::time::Timestamp;
 use sayiir_core::workflow::ConflictPolicy;
 use sayiir_persistence::{BranchView, Definition, RunState, StartOutcome, StartRun};
 
+use super::attributes::as_json;
 use super::fault::{Fault, Outcome};
 use super::read::Found;
 use super::rows::{tags_text, view, views};
@@ -30,7 +31,7 @@ impl SqlStore {
             let now = self.now();
             let mut statements = begin(&request, instead, Some(request.nonce), now);
             let begun = statements.len();
-            statements.extend(request.lease.map(|(lease, ttl)| remember_ttl(lease, ttl)));
+            statements.extend(request.lease.map(|(lease, ttl)| remember_ttl(lease, ttl, now)));
             statements.push(statement!("SELECT run, created_at FROM sayiir_instance WHERE instance_id = ?1", &request.instance_id));
             statements.extend(request.lease.map(|(lease, _)| {
                 statement!(views!("i.instance_id = ?1 AND b.branch = '0' AND b.lease = ?2 AND b.revision = 1"), &request.instance_id, lease)
@@ -111,6 +112,7 @@ impl SqlStore {
             of_run("DELETE FROM sayiir_branch WHERE run"),
             of_run("DELETE FROM sayiir_event WHERE run"),
             of_run("DELETE FROM sayiir_event_key WHERE run"),
+            of_run("DELETE FROM sayiir_attribute WHERE run"),
             of_run("DELETE FROM sayiir_journal WHERE run"),
             statement!(
                 "DELETE FROM sayiir_journal WHERE run = (SELECT previous FROM sayiir_instance WHERE instance_id = ?1)",
@@ -141,13 +143,13 @@ fn fresh(row: &Row, root: Option<BranchView>) -> Outcome<StartOutcome> {
 }
 
 /// A nonce has more bits than a number of the database.
-fn nonce_text(nonce: u128) -> String {
+pub(super) fn nonce_text(nonce: u128) -> String {
     format!("{nonce:032x}")
 }
 
 /// Makes a new run in the place of what is known under the id; the guard is `known` if that is something else now.
 pub(super) fn begin(request: &StartRun, instead: Instead, nonce: Option<u128>, now: Timestamp) -> Vec<Statement> {
-    let StartRun { instance_id, definition, policy: _, input, first_node, placement, nonce: _, lease, trace } = request;
+    let StartRun { instance_id, definition, policy: _, input, first_node, placement, nonce: _, lease, trace, attributes } = request;
     let Definition { hash, name, version, document } = definition;
     let tags = tags_text(&placement.tags);
     let mut statements = match instead {
@@ -186,6 +188,11 @@ pub(super) fn begin(request: &StartRun, instead: Instead, nonce: Option<u128>, n
     let nonce: Value = nonce.map(nonce_text).into();
     let (hash, priority) = (hash.to_hex(), placement.priority);
     statements.push(statement!(sql, instance_id, hash, name, version, &tags, now, nonce, first_node, priority, trace.as_ref()));
+    if !attributes.is_empty() {
+        let sql = "INSERT INTO sayiir_attribute (run, name, kind, number, text) SELECT i.run, a.value ->> 0, a.value ->> 1, a.value ->> 2, \
+                   a.value ->> 3 FROM sayiir_instance i, json_each(?2) a WHERE i.instance_id = ?1";
+        statements.push(statement!(sql, instance_id, as_json(attributes)));
+    }
     let sql = "INSERT INTO sayiir_journal (run, branch, revision, at, lease, kind, attempt, node, output) \
                SELECT run, '0', 1, ?2, ?3, 1, 0, ?4, ?5 FROM sayiir_instance WHERE instance_id = ?1";
     statements.push(statement!(sql, instance_id, now, lease.map(|(lease, _)| lease), first_node, Value::payload(input)));
@@ -204,6 +211,7 @@ fn clear(instance_id: &Arc<str>, run: RunNumber) -> Vec<Statement> {
         statement!("DELETE FROM sayiir_branch WHERE run = ?1", run),
         statement!("DELETE FROM sayiir_event WHERE run = ?1", run),
         statement!("DELETE FROM sayiir_event_key WHERE run = ?1", run),
+        statement!("DELETE FROM sayiir_attribute WHERE run = ?1", run),
         statement!("INSERT OR IGNORE INTO sayiir_purge SELECT previous FROM sayiir_instance WHERE run = ?1 AND previous IS NOT NULL", run),
         statement!("UPDATE sayiir_counter SET value = value + 1 WHERE name = 'run'"),
         statement!(

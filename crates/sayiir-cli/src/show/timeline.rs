@@ -98,7 +98,9 @@ fn style(kind: EntryKind) -> Style {
         | EntryKind::Forked
         | EntryKind::Unpaused
         | EntryKind::Imported
-        | EntryKind::SubStepCompleted => style,
+        | EntryKind::SubStepCompleted
+        | EntryKind::Retried
+        | EntryKind::Rewound => style,
     }
 }
 

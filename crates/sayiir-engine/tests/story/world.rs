@@ -75,6 +75,7 @@ impl World {
             "cancel" => self.control(ControlAction::Cancel),
             "pause" => self.control(ControlAction::Pause),
             "unpause" => self.control(ControlAction::Unpause),
+            "retry" => self.control(ControlAction::Retry),
             "crash" => self.crash(),
             other => panic!("no such command: {other}"),
         }
@@ -110,6 +111,7 @@ impl World {
             nonce: u128::from(self.run.0),
             lease: None,
             trace: None,
+            attributes: sayiir_core::attribute::SearchAttributes::new(),
         };
         match block_on(self.store.start(request)).unwrap() {
             StartOutcome::Fresh { run, .. } => self.run = run,
@@ -234,7 +236,13 @@ impl World {
                 EntryKind::SignalTimedOut => Some(format!("{node} timed out")),
                 EntryKind::Failed => Some(format!("failed: {}", entry.error.as_deref().unwrap_or_default())),
                 EntryKind::DelayStarted | EntryKind::SignalAwaited | EntryKind::Forked => None,
-                EntryKind::Started | EntryKind::Cancelled | EntryKind::Paused | EntryKind::Unpaused | EntryKind::Imported => None,
+                EntryKind::Started
+                | EntryKind::Cancelled
+                | EntryKind::Paused
+                | EntryKind::Unpaused
+                | EntryKind::Imported
+                | EntryKind::Retried
+                | EntryKind::Rewound => None,
             };
             self.log.extend(what);
             if matches!(next, Next::Finish) {

@@ -14,15 +14,28 @@ use sayiir_core::time::Timestamp;
 use super::data::{Data, News, Session};
 use super::index::Slot;
 use crate::error::StoreError;
-use crate::store::{BranchView, ClaimRequest, ClaimScope, Process, Progress};
+use crate::store::{BranchView, CALL_IDLE, ClaimRequest, ClaimScope, FORGOTTEN_AT_ONCE, Process, Progress, SESSION_IDLE};
 
 impl Data {
     pub(super) fn open_session(&mut self, process: Process) -> LeaseId {
         self.last_lease += 1;
         let lease = LeaseId(self.last_lease);
-        let ttl = self.ttl(lease);
-        self.sessions.insert(lease, Session { process: Some(process), ttl });
+        self.forget_sessions();
+        self.sessions.insert(lease, Session { process: Some(process), ttl: None, seen_at: self.now });
         lease
+    }
+
+    /// Forgets some of the sessions that hold nothing and were not seen for long.
+    fn forget_sessions(&mut self) {
+        let is_idle = |session: &Session| {
+            let call = session.process.as_ref().is_none_or(|process| process.pid == 0);
+            session.seen_at + if call { CALL_IDLE } else { SESSION_IDLE } <= self.now
+        };
+        let idle = self.sessions.iter().filter(|(lease, session)| is_idle(session) && self.index.of_lease(**lease).next().is_none());
+        let idle: Vec<_> = idle.map(|(lease, _)| *lease).take(FORGOTTEN_AT_ONCE).collect();
+        for lease in idle {
+            self.sessions.remove(&lease);
+        }
     }
 
     pub(super) fn sessions_on(&self, host: &str) -> Vec<(LeaseId, Process)> {

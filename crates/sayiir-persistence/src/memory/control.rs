@@ -1,4 +1,4 @@
-//! Control: cancel, pause and unpause, applied at once or recorded for a worker to apply.
+//! Control: cancel, pause, unpause and retry, applied at once or recorded for a worker to apply.
 //!
 //! Each one moves the revision of every live branch, leased ones too, so that no owner's write made
 //! without knowing of it is accepted.
@@ -27,6 +27,7 @@ impl Data {
             ControlAction::Cancel => (EntryKind::Cancelled, RunState::Cancelled),
             ControlAction::Pause => (EntryKind::Paused, RunState::Paused),
             ControlAction::Unpause => (EntryKind::Unpaused, RunState::Running),
+            ControlAction::Retry => (EntryKind::Retried, RunState::Running),
         };
         life.enter(state, now);
         life.control += 1;
@@ -47,6 +48,11 @@ impl Data {
             ControlAction::Unpause => {
                 life.request = None;
                 instance.pause_request = None;
+                self.move_all(run, Rule::UnpauseMoves);
+            }
+            ControlAction::Retry => {
+                (life.request, life.error) = (None, None);
+                (instance.cancel_request, instance.pause_request) = (None, None);
                 self.move_all(run, Rule::UnpauseMoves);
             }
         }
@@ -82,11 +88,13 @@ impl Data {
         match (action, life.state) {
             (ControlAction::Cancel, RunState::Cancelled)
             | (ControlAction::Pause, RunState::Paused)
-            | (ControlAction::Unpause, RunState::Running) => Some(ControlOutcome::AlreadySo),
-            (_, RunState::Completed | RunState::Failed | RunState::Cancelled) => Some(ControlOutcome::Finished(self.status(life))),
+            | (ControlAction::Unpause, RunState::Running)
+            | (ControlAction::Retry, RunState::Running | RunState::Paused) => Some(ControlOutcome::AlreadySo),
             (ControlAction::Cancel, RunState::Running | RunState::Paused)
             | (ControlAction::Pause, RunState::Running)
-            | (ControlAction::Unpause, RunState::Paused) => None,
+            | (ControlAction::Unpause, RunState::Paused)
+            | (ControlAction::Retry, RunState::Failed) => None,
+            (_, RunState::Completed | RunState::Failed | RunState::Cancelled) => Some(ControlOutcome::Finished(self.status(life))),
         }
     }
 

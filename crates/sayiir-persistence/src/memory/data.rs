@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use sayiir_core::DefinitionHash;
+use sayiir_core::attribute::SearchAttributes;
 use sayiir_core::branch::{BranchId, Head, JournalRef, LeaseId, Phase, Placement, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::{EntryKind, JournalRow};
@@ -100,6 +101,7 @@ pub(super) struct Life {
     pub(super) updated_at: Timestamp,
     pub(super) first_node: Arc<str>,
     pub(super) placement: Placement,
+    pub(super) attributes: SearchAttributes,
 }
 
 impl Life {
@@ -178,7 +180,9 @@ impl Instance {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) process: Option<Process>,
-    pub(super) ttl: Duration,
+    /// As it last said.
+    pub(super) ttl: Option<Duration>,
+    pub(super) seen_at: Timestamp,
 }
 
 /// Everything.
@@ -198,11 +202,12 @@ pub(super) struct Data {
 
 impl Data {
     pub(super) fn ttl(&self, lease: LeaseId) -> Duration {
-        self.sessions.get(&lease).map_or(DEFAULT_TTL, |session| session.ttl)
+        self.sessions.get(&lease).and_then(|session| session.ttl).unwrap_or(DEFAULT_TTL)
     }
 
     pub(super) fn remember_ttl(&mut self, lease: LeaseId, ttl: Duration) {
-        self.sessions.entry(lease).or_insert(Session { process: None, ttl }).ttl = ttl;
+        let session = self.sessions.entry(lease).or_insert(Session { process: None, ttl: None, seen_at: self.now });
+        (session.ttl, session.seen_at) = (Some(ttl), self.now);
     }
 
     pub(super) fn new_run(&mut self) -> RunNumber {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sayiir_core::attribute::SearchAttributes;
 use sayiir_core::branch::{BranchId, Head, JournalRef, Phase, RunNumber};
 use sayiir_core::control::SignalRequest;
 use sayiir_core::journal::{EntryKind, JournalRow};
@@ -37,6 +38,7 @@ impl Data {
             nonce: 0,
             lease: None,
             trace: None,
+            attributes: SearchAttributes::new(),
         };
         if self.instances.get(&instance_id).is_none_or(|instance| instance.life.is_none()) {
             self.start(new, news);

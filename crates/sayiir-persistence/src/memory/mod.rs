@@ -11,6 +11,7 @@ mod events;
 mod import;
 mod index;
 mod journal;
+mod operate;
 mod queries;
 mod start;
 
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sayiir_core::DefinitionHash;
+use sayiir_core::attribute::SearchAttributes;
 use sayiir_core::branch::{BranchId, JournalRef, LeaseId, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::JournalRow;
@@ -32,7 +34,8 @@ use crate::door;
 use crate::error::StoreError;
 use crate::store::{
     BranchView, ClaimRequest, ClaimScope, CommitOutcome, ControlCommand, ControlOutcome, Import, ImportOutcome, InstanceFilter,
-    InstanceRecord, InstanceSummary, Limits, NewEvent, Process, SendOutcome, StartOutcome, StartRun, Store, StoreFuture,
+    InstanceRecord, InstanceSummary, Limits, NewEvent, Process, PurgeRequest, Rewind, RewindOutcome, SendOutcome, StartOutcome, StartRun,
+    Store, StoreFuture, StoreHealth, StoreStats,
 };
 use crate::wakeups::Wakeups;
 
@@ -180,6 +183,19 @@ impl Store for InMemoryBackend {
         }
     }
 
+    fn set_search_attributes(
+        &self,
+        lease: LeaseId,
+        run: RunNumber,
+        branch: BranchId,
+        attributes: SearchAttributes,
+    ) -> StoreFuture<'_, bool> {
+        let limits = &self.shared.limits;
+        let set = door::check_attributes(limits, run, &branch, &attributes)
+            .and_then(|()| self.lock().set_search_attributes(limits, lease, run, &branch, attributes));
+        Box::pin(ready(set))
+    }
+
     fn sub_steps(&self, run: RunNumber, branch: BranchId, node: Arc<str>) -> StoreFuture<'_, Vec<(Arc<str>, Bytes)>> {
         self.read(|data| data.runs.get(&run).map(|run| run.journal.sub_steps(&branch, &node)).unwrap_or_default())
     }
@@ -235,12 +251,41 @@ impl Store for InMemoryBackend {
         self.read(|data| data.journal_page(run, after.as_ref(), limit))
     }
 
+    fn timeline(&self, run: RunNumber, after: Option<(Timestamp, JournalRef)>, limit: usize) -> StoreFuture<'_, Vec<JournalRow>> {
+        self.read(|data| data.timeline(run, after.as_ref(), limit))
+    }
+
     fn list(&self, filter: InstanceFilter) -> StoreFuture<'_, Vec<InstanceSummary>> {
-        self.read(|data| data.list(&filter))
+        match door::check_filter(&filter) {
+            Ok(()) => self.read(|data| data.list(&filter)),
+            Err(error) => refused(error),
+        }
+    }
+
+    fn stats(&self) -> StoreFuture<'_, StoreStats> {
+        self.read(Data::stats)
+    }
+
+    fn health(&self) -> StoreFuture<'_, StoreHealth> {
+        self.read(Data::health)
     }
 
     fn delete(&self, instance_id: &str) -> StoreFuture<'_, bool> {
         self.write(|data, news| data.delete(instance_id, news))
+    }
+
+    fn purge(&self, request: PurgeRequest) -> StoreFuture<'_, u64> {
+        self.write(|data, news| data.purge(&request, news))
+    }
+
+    fn rewind(&self, rewind: Rewind) -> StoreFuture<'_, RewindOutcome> {
+        if let Err(error) = door::check_rewind(&self.shared.limits, &rewind) {
+            return refused(error);
+        }
+        let mut news = News::default();
+        let outcome = self.lock().rewind(rewind, &mut news);
+        news.announce(&self.shared.wakeups);
+        Box::pin(ready(outcome))
     }
 
     fn import(&self, import: Import) -> StoreFuture<'_, ImportOutcome> {

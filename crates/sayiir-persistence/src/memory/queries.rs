@@ -10,7 +10,7 @@ use sayiir_core::time::Timestamp;
 
 use super::data::{Data, Life, missing};
 use crate::error::StoreError;
-use crate::store::{InstanceFilter, InstanceRecord, InstanceSummary, RunState};
+use crate::store::{InstanceFilter, InstanceRecord, InstanceSummary, ListOrder, RunState};
 
 /// How many instances a page has if the caller does not say.
 const PAGE: usize = 1000;
@@ -42,22 +42,43 @@ impl Data {
             status: self.status(life),
             created_at: life.created_at,
             updated_at: life.updated_at,
+            attributes: life.attributes.clone(),
         }
     }
 
     pub(super) fn list(&self, filter: &InstanceFilter) -> Vec<InstanceSummary> {
-        let InstanceFilter { workflow, states, after, limit } = filter;
-        let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let most = filter.limit.unwrap_or(PAGE);
+        let from = filter.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         let all = self.instances.range::<str, _>((from, Bound::Unbounded));
-        let lives = all.filter_map(|(id, instance)| Some((id, instance.life.as_ref()?)));
-        let wanted = lives.filter(|(_, life)| {
-            workflow.as_ref().is_none_or(|name| **name == *life.definition.name) && (states.is_empty() || states.contains(&life.state))
-        });
-        wanted.take(limit.unwrap_or(PAGE)).map(|(id, life)| self.summary(id, life)).collect()
+        let wanted = all.filter_map(|(id, instance)| Some((id, instance.life.as_ref()?))).filter(|(_, life)| self.admits(filter, life));
+        match filter.order {
+            ListOrder::ById => wanted.take(most).map(|(id, life)| self.summary(id, life)).collect(),
+            ListOrder::NewestFirst { before } => {
+                let mut wanted: Vec<_> = wanted.filter(|(_, life)| before.is_none_or(|before| life.run < before)).collect();
+                wanted.sort_by_key(|(_, life)| std::cmp::Reverse(life.run));
+                wanted.into_iter().take(most).map(|(id, life)| self.summary(id, life)).collect()
+            }
+        }
+    }
+
+    fn admits(&self, filter: &InstanceFilter, life: &Life) -> bool {
+        let InstanceFilter { workflow, states, attributes, error_contains, created, updated, after: _, order: _, limit: _ } = filter;
+        workflow.as_ref().is_none_or(|name| **name == *life.definition.name)
+            && (states.is_empty() || states.contains(&life.state))
+            && attributes.iter().all(|attribute| attribute.admits(&life.attributes))
+            && error_contains.as_ref().is_none_or(|text| life.error.as_ref().is_some_and(|error| error.contains(text)))
+            && created.admits(life.created_at, self.now)
+            && updated.admits(life.updated_at, self.now)
     }
 
     pub(super) fn journal_page(&self, run: RunNumber, after: Option<&(Timestamp, JournalRef)>, limit: usize) -> Vec<JournalRow> {
         self.runs.get(&run).map(|run| run.journal.page(after, limit)).unwrap_or_default()
+    }
+
+    /// A page of the journal without its values.
+    pub(super) fn timeline(&self, run: RunNumber, after: Option<&(Timestamp, JournalRef)>, limit: usize) -> Vec<JournalRow> {
+        let page = self.journal_page(run, after, limit);
+        page.into_iter().map(|row| JournalRow { output: None, handed_on: None, ..row }).collect()
     }
 
     pub(super) fn read_values(&self, run: RunNumber, rows: &[JournalRef]) -> Result<Vec<Bytes>, StoreError> {

@@ -16,7 +16,7 @@ impl Data {
         if let Some(outcome) = self.known(&request) {
             return outcome;
         }
-        let StartRun { instance_id, definition, policy: _, input, first_node, placement, nonce, lease, trace } = request;
+        let StartRun { instance_id, definition, policy: _, input, first_node, placement, nonce, lease, trace, attributes } = request;
         let hash = definition.hash;
         let definition = self.keep_document(definition);
         let previous = self.end_previous(&instance_id, news);
@@ -35,6 +35,7 @@ impl Data {
             updated_at: self.now,
             first_node: Arc::clone(&first_node),
             placement: placement.clone(),
+            attributes,
         };
         self.instances.entry(Arc::clone(&instance_id)).or_default().life = Some(life);
         let started = bare_row(run, BranchId::root(), 1, EntryKind::Started, Arc::clone(&first_node), self.now);

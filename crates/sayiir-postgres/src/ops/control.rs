@@ -1,4 +1,4 @@
-//! Control: cancel, pause and unpause, applied at once or recorded for a worker to apply.
+//! Control: cancel, pause, unpause and retry, applied at once or recorded for a worker to apply.
 //!
 //! Each one moves the revision of every live branch, leased ones too, so that no owner's write made
 //! without knowing of it is accepted.
@@ -44,6 +44,15 @@ pub(crate) async fn control(tx: &mut Tx<'_>, command: &ControlCommand) -> Outcom
             heads::move_all(tx, run, Holds { requested, paused: false }, at).await?;
             EntryKind::Unpaused
         }
+        ControlAction::Retry => {
+            record(tx, run, SignalKind::Cancel, None).await?;
+            record(tx, run, SignalKind::Pause, None).await?;
+            enter(tx, run, RunState::Running, None).await?;
+            let sql = "UPDATE instance SET end_branch = NULL, end_revision = NULL WHERE run = $1";
+            sqlx::query(sql).bind(db(run.0)).execute(&mut *tx.conn).await?;
+            heads::move_all(tx, run, Holds { requested: false, paused: false }, at).await?;
+            EntryKind::Retried
+        }
     };
     let sql = "UPDATE instance SET control = control + 1 WHERE run = $1 RETURNING control";
     let revision = number(&sqlx::query(sql).bind(db(run.0)).fetch_one(&mut *tx.conn).await?, "control")?;
@@ -67,13 +76,15 @@ async fn admit(tx: &mut Tx<'_>, instance_id: &str, action: ControlAction) -> Out
     Ok(match (action, state) {
         (ControlAction::Cancel, RunState::Cancelled)
         | (ControlAction::Pause, RunState::Paused)
-        | (ControlAction::Unpause, RunState::Running) => Err(ControlOutcome::AlreadySo),
+        | (ControlAction::Unpause, RunState::Running)
+        | (ControlAction::Retry, RunState::Running | RunState::Paused) => Err(ControlOutcome::AlreadySo),
+        (ControlAction::Cancel, RunState::Running | RunState::Paused)
+        | (ControlAction::Pause, RunState::Running)
+        | (ControlAction::Unpause, RunState::Paused)
+        | (ControlAction::Retry, RunState::Failed) => Ok(instance),
         (_, RunState::Completed | RunState::Failed | RunState::Cancelled) => {
             Err(ControlOutcome::Finished(queries::status(tx, &instance).await?))
         }
-        (ControlAction::Cancel, RunState::Running | RunState::Paused)
-        | (ControlAction::Pause, RunState::Running)
-        | (ControlAction::Unpause, RunState::Paused) => Ok(instance),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sayiir_core::attribute::SearchAttributes;
 use sayiir_core::branch::{BranchId, Head, JournalRef, Phase, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::EntryKind;
@@ -64,7 +65,18 @@ async fn begin(tx: &mut Tx<'_>, known: Option<&InstanceRow>, import: &Import, nu
 fn as_start(import: &Import) -> StartRun {
     let Import { instance_id, definition, input, results: _, state: _, first_node, placement, expected: _ } = import.clone();
     let policy = ConflictPolicy::UseExisting;
-    StartRun { instance_id, definition, policy, input, first_node, placement, nonce: 0, lease: None, trace: None }
+    StartRun {
+        instance_id,
+        definition,
+        policy,
+        input,
+        first_node,
+        placement,
+        nonce: 0,
+        lease: None,
+        trace: None,
+        attributes: SearchAttributes::new(),
+    }
 }
 
 async fn refusal(tx: &mut Tx<'_>, instance: &InstanceRow, import: &Import) -> Outcome<Option<ImportOutcome>> {

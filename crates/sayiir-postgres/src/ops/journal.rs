@@ -192,6 +192,29 @@ pub(crate) async fn page(
     let sql = "SELECT j.* FROM (SELECT branch, revision, at FROM journal WHERE run = $1 AND (at, branch, revision) > ($2, $3, $4) \
                ORDER BY at, branch, revision LIMIT $5) k \
                JOIN journal j ON j.run = $1 AND j.branch = k.branch AND j.revision = k.revision ORDER BY k.at, k.branch, k.revision";
+    paged(tx, sql, run, after, limit).await
+}
+
+/// The same without the values, which are not read.
+pub(crate) async fn timeline(
+    tx: &mut Tx<'_>,
+    run: RunNumber,
+    after: Option<&(Timestamp, JournalRef)>,
+    limit: usize,
+) -> Outcome<Vec<JournalRow>> {
+    let sql = "SELECT run, branch, revision, at, lease, kind, attempt, node, same_branch, same_revision, NULL::bytea AS output, \
+               NULL::bytea AS handed_on, error FROM journal WHERE run = $1 AND (at, branch, revision) > ($2, $3, $4) \
+               ORDER BY at, branch, revision LIMIT $5";
+    paged(tx, sql, run, after, limit).await
+}
+
+async fn paged(
+    tx: &mut Tx<'_>,
+    sql: &'static str,
+    run: RunNumber,
+    after: Option<&(Timestamp, JournalRef)>,
+    limit: usize,
+) -> Outcome<Vec<JournalRow>> {
     let (at, branch, revision) = after.map_or((i64::MIN, "", 0), |(at, row)| (at.as_micros(), row.branch.as_str(), db(row.revision)));
     let asked = sqlx::query(sql).bind(db(run.0)).bind(at).bind(branch).bind(revision).bind(most(limit));
     asked.fetch_all(&mut *tx.conn).await?.iter().map(read).collect()

@@ -1,19 +1,16 @@
-//! What people and clients ask: an instance, and lists of them. Each is read in one snapshot of the database.
+//! What people and clients ask of one instance, read in one snapshot of the database.
 
 use bytes::Bytes;
 use sayiir_core::branch::{JournalRef, Placement};
 use sayiir_core::priority::Priority;
 use sayiir_core::workflow::WorkflowStatus;
-use sayiir_persistence::{BranchSummary, InstanceFilter, InstanceRecord, InstanceSummary, RunState, status_of};
+use sayiir_persistence::{BranchSummary, InstanceRecord, InstanceSummary, RunState, status_of};
 use sqlx::Row;
 
 use crate::fault::{Fault, Outcome};
-use crate::ops::{journal, start};
-use crate::rows::{BranchRow, InstanceRow, code, db, head_columns, most, tags, text};
+use crate::ops::{attributes, journal, start};
+use crate::rows::{BranchRow, InstanceRow, code, db, head_columns, tags, text};
 use crate::tx::Tx;
-
-/// How many instances a page has if the caller does not say.
-const PAGE: usize = 1000;
 
 /// How a run stands.
 pub(crate) async fn status(tx: &mut Tx<'_>, instance: &InstanceRow) -> Outcome<WorkflowStatus> {
@@ -65,37 +62,18 @@ pub(crate) async fn instance(tx: &mut Tx<'_>, instance_id: &str) -> Outcome<Opti
         pause_request: found.request.clone().filter(|_| state == RunState::Paused).or_else(|| found.pause.clone()),
         branches,
         now: tx.now,
-        summary: summary(found, status),
+        summary: summary(tx, found, status).await?,
     }))
 }
 
-fn summary(instance: InstanceRow, status: WorkflowStatus) -> InstanceSummary {
+async fn summary(tx: &mut Tx<'_>, instance: InstanceRow, status: WorkflowStatus) -> Outcome<InstanceSummary> {
     let InstanceRow { run, instance_id, definition, created_at, updated_at, .. } = instance;
-    InstanceSummary { instance_id, run, definition, status, created_at, updated_at }
+    let attributes = attributes::of_run(tx, run).await?;
+    Ok(InstanceSummary { instance_id, run, definition, status, created_at, updated_at, attributes })
 }
 
-pub(crate) async fn list(tx: &mut Tx<'_>, filter: &InstanceFilter) -> Outcome<Vec<InstanceSummary>> {
-    let InstanceFilter { workflow, states, after, limit } = filter;
-    let sql = "SELECT i.*, d.hash, d.name, d.version FROM instance i LEFT JOIN definition d ON d.id = i.definition \
-               WHERE i.instance_id > $1 AND i.status > 0 AND ($2::text IS NULL OR d.name = $2) AND (($3 AND i.status = 1 AND NOT i.paused) \
-               OR ($4 AND i.status = 1 AND i.paused) OR ($5 AND i.status = 2) OR ($6 AND i.status = 3) OR ($7 AND i.status = 4)) \
-               ORDER BY i.instance_id LIMIT $8";
-    tx.tell_time().await?;
-    let wanted = |state| states.is_empty() || states.contains(&state);
-    let asked = sqlx::query(sql)
-        .bind(after.as_deref().unwrap_or(""))
-        .bind(workflow)
-        .bind(wanted(RunState::Running))
-        .bind(wanted(RunState::Paused))
-        .bind(wanted(RunState::Completed))
-        .bind(wanted(RunState::Failed))
-        .bind(wanted(RunState::Cancelled))
-        .bind(most(limit.unwrap_or(PAGE)));
-    let mut summaries = Vec::new();
-    for row in asked.fetch_all(&mut *tx.conn).await? {
-        let instance = InstanceRow::read(&row)?;
-        let status = status(tx, &instance).await?;
-        summaries.push(summary(instance, status));
-    }
-    Ok(summaries)
+/// An instance as a list shows it.
+pub(crate) async fn summarize(tx: &mut Tx<'_>, instance: InstanceRow) -> Outcome<InstanceSummary> {
+    let status = status(tx, &instance).await?;
+    summary(tx, instance, status).await
 }

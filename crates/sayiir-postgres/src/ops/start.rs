@@ -12,7 +12,7 @@ use sqlx::Connection;
 use crate::fault::{Fault, Outcome, unavailable};
 use crate::ops::heads::{self, Place};
 use crate::ops::journal::{self, NewRow};
-use crate::ops::{events, purge, queries, sessions, views};
+use crate::ops::{attributes, events, purge, queries, sessions, views};
 use crate::rows::{InstanceRow, Stage, db, maybe_number, micros, time};
 use crate::tx::{Tx, now};
 
@@ -26,7 +26,9 @@ pub(crate) const START: &str = concat!(
      SELECT i.run, '0', 1, c.now, $9, 0, 1, $7, $10 FROM i CROSS JOIN c), \
      b AS (INSERT INTO branch (run, branch, revision, lease, input_branch, input_revision, fork_revision, due_at, run_at, moved_at, attempt_at, \
      lane, attempt, phase, priority, node) \
-     SELECT i.run, '0', 1, $9, '0', 1, 0, c.now, c.now + $11, c.now, c.now, $4, 0, 0, $5, $7 FROM i CROSS JOIN c) \
+     SELECT i.run, '0', 1, $9, '0', 1, 0, c.now, c.now + $11, c.now, c.now, $4, 0, 0, $5, $7 FROM i CROSS JOIN c), \
+     a AS (INSERT INTO attribute (run, name, kind, number, text) SELECT i.run, t.* FROM i CROSS JOIN \
+     unnest($12::text[], $13::smallint[], $14::bigint[], $15::text[]) t (name, kind, number, text)) \
      SELECT i.run, c.now FROM c LEFT JOIN i ON true"
 );
 
@@ -57,7 +59,8 @@ pub(crate) async fn start(tx: &mut Tx<'_>, request: &StartRun) -> Outcome<StartO
 }
 
 async fn start_new(tx: &mut Tx<'_>, definition: i64, lane: i64, request: &StartRun) -> Outcome<Option<RunNumber>> {
-    let StartRun { instance_id, definition: _, policy: _, input, first_node, placement, nonce, lease, trace } = request;
+    let StartRun { instance_id, definition: _, policy: _, input, first_node, placement, nonce, lease, trace, attributes } = request;
+    let (names, kinds, numbers, texts) = attributes::columns(attributes);
     let (lease, ttl) = lease.map_or((None, Duration::ZERO), |(lease, ttl)| (Some(lease), ttl));
     let asked = sqlx::query(START)
         .bind(tx.given())
@@ -70,7 +73,11 @@ async fn start_new(tx: &mut Tx<'_>, definition: i64, lane: i64, request: &StartR
         .bind(trace.as_deref())
         .bind(lease.map(|lease| db(lease.0)))
         .bind(&**input)
-        .bind(micros(ttl));
+        .bind(micros(ttl))
+        .bind(names)
+        .bind(kinds)
+        .bind(numbers)
+        .bind(texts);
     let row = asked.fetch_one(&mut *tx.conn).await?;
     tx.now = time(&row, "now")?;
     Ok(maybe_number(&row, "run")?.map(RunNumber))
@@ -160,12 +167,13 @@ pub(crate) async fn begin(
         .bind(i16::from(request.placement.priority.as_u8()))
         .bind(request.trace.as_deref());
     begun.execute(&mut *tx.conn).await?;
+    attributes::put(tx, run, &request.attributes).await?;
     place_root(tx, run, lane, request).await?;
     announce_start(tx, request);
     Ok(run)
 }
 
-async fn next_run(tx: &mut Tx<'_>) -> Outcome<RunNumber> {
+pub(crate) async fn next_run(tx: &mut Tx<'_>) -> Outcome<RunNumber> {
     let row = sqlx::query("SELECT nextval('run_number') AS run").fetch_one(&mut *tx.conn).await?;
     crate::rows::run(&row)
 }
@@ -203,7 +211,8 @@ fn root_of_new(tx: &Tx<'_>, run: RunNumber, request: &StartRun) -> BranchView {
 }
 
 async fn place_root(tx: &mut Tx<'_>, run: RunNumber, lane: i64, request: &StartRun) -> Outcome<()> {
-    let StartRun { instance_id: _, definition: _, policy: _, input, first_node, placement, nonce: _, lease, trace: _ } = request;
+    let StartRun { instance_id: _, definition: _, policy: _, input, first_node, placement, nonce: _, lease, trace: _, attributes: _ } =
+        request;
     let branch = &BranchId::root();
     let started = NewRow::bare(run, branch, 1, EntryKind::Started, first_node, tx.now);
     NewRow { lease: lease.map(|(lease, _)| lease), output: Some(input), ..started }.insert(tx).await?;
@@ -230,25 +239,31 @@ async fn replace(tx: &mut Tx<'_>, instance: &InstanceRow, run: RunNumber) -> Out
     Ok(())
 }
 
-/// Deletes a run's heads, events and the keys of its events.
+/// Deletes a run's heads, events, the keys of its events, and attributes.
 async fn delete_contents(tx: &mut Tx<'_>, run: RunNumber) -> Outcome<()> {
     heads::lock_all(tx, run).await?;
     heads::delete_all(tx, run).await?;
-    events::delete_all(tx, run).await
+    events::delete_all(tx, run).await?;
+    attributes::delete(tx, run).await
 }
 
 /// Removes an instance. False if the id had no run.
 pub(crate) async fn delete(tx: &mut Tx<'_>, instance_id: &str) -> Outcome<bool> {
     let Some(instance) = tx.lock(instance_id).await? else { return Ok(false) };
-    delete_contents(tx, instance.run).await?;
+    remove(tx, &instance).await?;
     for run in std::iter::once(instance.run).chain(instance.previous) {
         sqlx::query("DELETE FROM journal WHERE run = $1").bind(db(run.0)).execute(&mut *tx.conn).await?;
     }
+    Ok(instance.stage != Stage::MailOnly)
+}
+
+/// Removes an instance, which is locked, but for its journals.
+pub(crate) async fn remove(tx: &mut Tx<'_>, instance: &InstanceRow) -> Outcome<()> {
+    delete_contents(tx, instance.run).await?;
     sqlx::query("DELETE FROM instance WHERE run = $1").bind(db(instance.run.0)).execute(&mut *tx.conn).await?;
-    if instance.stage == Stage::MailOnly {
-        return Ok(false);
+    if instance.stage != Stage::MailOnly {
+        tx.news.control = true;
+        tx.news.instance(&instance.instance_id);
     }
-    tx.news.control = true;
-    tx.news.instance(&instance.instance_id);
-    Ok(true)
+    Ok(())
 }

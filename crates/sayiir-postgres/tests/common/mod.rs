@@ -110,6 +110,7 @@ pub fn request(id: &str, nonce: u128, lease: Option<LeaseId>) -> StartRun {
         nonce,
         lease: lease.map(|lease| (lease, TTL)),
         trace: None,
+        attributes: sayiir_core::attribute::SearchAttributes::new(),
     }
 }
 

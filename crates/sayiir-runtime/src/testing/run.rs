@@ -23,7 +23,7 @@ use super::{TestSetup, world};
 use crate::client::{Outcome, WorkflowClient, decoded};
 use crate::error::RuntimeError;
 use crate::progress::TaskProgress;
-use crate::start::start_run;
+use crate::start::{Begin, start_run};
 
 /// Longer than any test's time: leases do not end, and nothing is looked at for safety's sake, unless the test says so.
 const FOR_EVER: Duration = Duration::from_hours(1_000 * 365 * 24);
@@ -65,7 +65,7 @@ where
     ) -> Result<Self, RuntimeError> {
         let world = World::new(now.into());
         let store = Arc::new(InMemoryBackend::with_clock(Arc::<world::ManualClock>::clone(&world.clock)));
-        start_run(&*store, runnable.plan(), &instance_id, input, ConflictPolicy::Fail, None, Duration::ZERO).await?;
+        start_run(&*store, runnable.plan(), &instance_id, Begin::new(input, ConflictPolicy::Fail, Duration::ZERO)).await?;
         let client = WorkflowClient::from_shared(Arc::clone(&store));
         let mut run = Self { workflow, runnable, instance_id, world, store, client, lease: LeaseId(0), workers: 0 };
         run.employ().await?;

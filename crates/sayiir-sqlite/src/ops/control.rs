@@ -1,4 +1,4 @@
-//! Control: cancel, pause and unpause, applied at once or recorded for a worker to apply.
+//! Control: cancel, pause, unpause and retry, applied at once or recorded for a worker to apply.
 //!
 //! Each one moves the revision of every live branch, leased ones too, so that no owner's write made
 //! without knowing of it is accepted.
@@ -43,6 +43,14 @@ pub(crate) fn control(tx: &mut Tx, command: &ControlCommand) -> Outcome<ControlO
             heads::move_all(tx, run, Holds { requested: instance.cancel.is_some(), paused: false }, at)?;
             EntryKind::Unpaused
         }
+        ControlAction::Retry => {
+            record(tx, run, SignalKind::Cancel, None)?;
+            record(tx, run, SignalKind::Pause, None)?;
+            enter(tx, run, RunState::Running, None)?;
+            execute(&tx.conn, "UPDATE instance SET end_branch = NULL, end_revision = NULL WHERE run = ?1", [Col(run)])?;
+            heads::move_all(tx, run, Holds { requested: false, paused: false }, at)?;
+            EntryKind::Retried
+        }
     };
     let sql = "UPDATE instance SET control = control + 1 WHERE run = ?1 RETURNING control";
     let revision = first(&tx.conn, sql, [Col(run)], |row| row.get(0))?.unwrap_or(0);
@@ -64,13 +72,15 @@ fn admit(tx: &Tx, instance_id: &str, action: ControlAction) -> Outcome<Result<In
     Ok(match (action, state) {
         (ControlAction::Cancel, RunState::Cancelled)
         | (ControlAction::Pause, RunState::Paused)
-        | (ControlAction::Unpause, RunState::Running) => Err(ControlOutcome::AlreadySo),
+        | (ControlAction::Unpause, RunState::Running)
+        | (ControlAction::Retry, RunState::Running | RunState::Paused) => Err(ControlOutcome::AlreadySo),
+        (ControlAction::Cancel, RunState::Running | RunState::Paused)
+        | (ControlAction::Pause, RunState::Running)
+        | (ControlAction::Unpause, RunState::Paused)
+        | (ControlAction::Retry, RunState::Failed) => Ok(instance),
         (_, RunState::Completed | RunState::Failed | RunState::Cancelled) => {
             Err(ControlOutcome::Finished(queries::status(tx.look(), &instance)?))
         }
-        (ControlAction::Cancel, RunState::Running | RunState::Paused)
-        | (ControlAction::Pause, RunState::Running)
-        | (ControlAction::Unpause, RunState::Paused) => Ok(instance),
     })
 }
 

@@ -168,6 +168,17 @@ pub(crate) fn page(look: Look<'_>, run: RunNumber, after: Option<&(Timestamp, Jo
     let sql = "SELECT j.* FROM (SELECT branch, revision, at FROM journal WHERE run = ?1 AND (at, branch, revision) > (?2, ?3, ?4) \
                ORDER BY at, branch, revision LIMIT ?5) k \
                JOIN journal j ON j.run = ?1 AND j.branch = k.branch AND j.revision = k.revision ORDER BY k.at, k.branch, k.revision";
+    paged(look, sql, run, after, limit)
+}
+
+/// The same without the values, which are not read.
+pub(crate) fn timeline(look: Look<'_>, run: RunNumber, after: Option<&(Timestamp, JournalRef)>, limit: usize) -> Outcome<Vec<JournalRow>> {
+    let sql = "SELECT run, branch, revision, at, lease, kind, attempt, node, same_branch, same_revision, NULL AS output, NULL AS handed_on, \
+               error FROM journal WHERE run = ?1 AND (at, branch, revision) > (?2, ?3, ?4) ORDER BY at, branch, revision LIMIT ?5";
+    paged(look, sql, run, after, limit)
+}
+
+fn paged(look: Look<'_>, sql: &str, run: RunNumber, after: Option<&(Timestamp, JournalRef)>, limit: usize) -> Outcome<Vec<JournalRow>> {
     let (at, branch, revision) =
         after.map_or((Timestamp::from_micros(i64::MIN), "", 0), |(at, row)| (*at, row.branch.as_str(), row.revision));
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);

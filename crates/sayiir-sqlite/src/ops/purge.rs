@@ -1,26 +1,70 @@
-//! The lazy end of replaced runs: their journals are deleted a piece at a time, between other requests.
+//! The purge of ended instances, and the lazy end of runs that were purged or replaced: their journals are deleted a piece at a
+//! time, between other requests.
+
+use sayiir_core::branch::RunNumber;
+use sayiir_core::time::Timestamp;
+use sayiir_persistence::PurgeRequest;
 
 use crate::fault::Outcome;
-use crate::tx::{Tx, execute, first};
+use crate::ops::start;
+use crate::rows::{Col, InstanceRow, col};
+use crate::tx::{Tx, execute, first, rows};
 
-/// So many rows at a time.
+/// So many rows at a time, of so many runs.
 const PIECE: i64 = 500;
+const RUNS: usize = 100;
 
-/// Deletes a piece, and says in the news whether there is more.
+/// Deletes a piece, and says in the news whether there may be more.
 pub(crate) fn some(tx: &mut Tx) -> Outcome<()> {
-    let Some(run) = first(&tx.conn, "SELECT run FROM purge LIMIT 1", [], |row| row.get::<_, i64>(0))? else { return Ok(()) };
-    let sql = "DELETE FROM journal WHERE (run, branch, revision) IN \
-               (SELECT run, branch, revision FROM journal WHERE run = ?1 LIMIT ?2)";
-    if execute(&tx.conn, sql, (run, PIECE))? == 0 {
+    let mut left = PIECE;
+    for _ in 0..RUNS {
+        let Some(run) = first(&tx.conn, "SELECT run FROM purge LIMIT 1", [], |row| row.get::<_, i64>(0))? else { return Ok(()) };
+        let sql = "DELETE FROM journal WHERE (run, branch, revision) IN \
+                   (SELECT run, branch, revision FROM journal WHERE run = ?1 LIMIT ?2)";
+        left -= i64::try_from(execute(&tx.conn, sql, (run, left))?).unwrap_or(left);
+        if left <= 0 {
+            break;
+        }
         execute(&tx.conn, "DELETE FROM purge WHERE run = ?1", [run])?;
     }
     tx.news.purge = true;
     Ok(())
 }
 
+/// What of a definition ended at or before a time, the first before the others.
+pub(crate) const ENDED: &str = "SELECT run, updated_at FROM instance INDEXED BY instance_ended \
+                                WHERE definition = ?1 AND status > 1 AND updated_at <= ?2 ORDER BY updated_at LIMIT ?3";
+
+/// Removes instances that ended long ago; their journals go later.
+pub(crate) fn ended(tx: &mut Tx, request: &PurgeRequest) -> Outcome<u64> {
+    let PurgeRequest { workflow, ended_for, limit } = request;
+    let micros = i64::try_from(ended_for.as_micros()).unwrap_or(i64::MAX);
+    let until = Timestamp::from_micros(tx.now.as_micros().saturating_sub(micros));
+    let most = i64::try_from(*limit).unwrap_or(i64::MAX);
+    let sql = "SELECT id FROM definition WHERE ?1 IS NULL OR name = ?1";
+    let definitions: Vec<i64> = rows(&tx.conn, sql, [workflow], |row| row.get(0))?;
+    let mut old: Vec<(Timestamp, RunNumber)> = Vec::new();
+    for definition in definitions {
+        old.extend(rows(&tx.conn, ENDED, (definition, Col(until), most), |row| Ok((col(row, "updated_at")?, col(row, "run")?)))?);
+    }
+    old.sort_unstable();
+    old.truncate(*limit);
+    let mut removed = 0;
+    for (_, run) in old {
+        if let Some(instance) = InstanceRow::by_run(&tx.conn, run)? {
+            start::remove(tx, &instance)?;
+            for run in [Some(instance.run), instance.previous].into_iter().flatten() {
+                later(tx, run)?;
+            }
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
 /// Notes a run whose journal is no longer wanted.
-pub(crate) fn later(tx: &mut Tx, run: sayiir_core::branch::RunNumber) -> Outcome<()> {
-    execute(&tx.conn, "INSERT OR IGNORE INTO purge VALUES (?1)", [crate::rows::Col(run)])?;
+pub(crate) fn later(tx: &mut Tx, run: RunNumber) -> Outcome<()> {
+    execute(&tx.conn, "INSERT OR IGNORE INTO purge VALUES (?1)", [Col(run)])?;
     tx.news.purge = true;
     Ok(())
 }

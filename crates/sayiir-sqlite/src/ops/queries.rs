@@ -1,18 +1,15 @@
-//! What people and clients ask: an instance, and lists of them.
+//! What people and clients ask of one instance.
 
 use bytes::Bytes;
 use sayiir_core::branch::{JournalRef, Placement};
 use sayiir_core::priority::Priority;
 use sayiir_core::workflow::WorkflowStatus;
-use sayiir_persistence::{BranchSummary, InstanceFilter, InstanceRecord, InstanceSummary, RunState, status_of};
+use sayiir_persistence::{BranchSummary, InstanceRecord, InstanceSummary, RunState, status_of};
 
 use crate::fault::{Fault, Outcome};
-use crate::ops::{journal, lanes, start};
-use crate::rows::{BranchRow, Col, InstanceRow, col, head_columns, instance_query};
+use crate::ops::{attributes, journal, lanes, start};
+use crate::rows::{BranchRow, Col, InstanceRow, col, head_columns};
 use crate::tx::{Look, first, rows};
-
-/// How many instances a page has if the caller does not say.
-const PAGE: usize = 1000;
 
 /// How a run stands.
 pub(crate) fn status(look: Look<'_>, instance: &InstanceRow) -> Outcome<WorkflowStatus> {
@@ -68,38 +65,18 @@ pub(crate) fn instance(look: Look<'_>, instance_id: &str) -> Outcome<Option<Inst
         pause_request: found.request.clone().filter(|_| state == RunState::Paused).or_else(|| found.pause.clone()),
         branches,
         now: look.now,
-        summary: summary(found, status),
+        summary: summary(look, found, status)?,
     }))
 }
 
-fn summary(instance: InstanceRow, status: WorkflowStatus) -> InstanceSummary {
+fn summary(look: Look<'_>, instance: InstanceRow, status: WorkflowStatus) -> Outcome<InstanceSummary> {
     let InstanceRow { run, instance_id, definition, created_at, updated_at, .. } = instance;
-    InstanceSummary { instance_id, run, definition, status, created_at, updated_at }
+    let attributes = attributes::of_run(look, run)?;
+    Ok(InstanceSummary { instance_id, run, definition, status, created_at, updated_at, attributes })
 }
 
-pub(crate) fn list(look: Look<'_>, filter: &InstanceFilter) -> Outcome<Vec<InstanceSummary>> {
-    let InstanceFilter { workflow, states, after, limit } = filter;
-    let sql = instance_query!(
-        "i.instance_id > ?1 AND i.status > 0 AND (?2 IS NULL OR d.name = ?2) AND ((?3 AND i.status = 1 AND i.paused = 0) \
-         OR (?4 AND i.status = 1 AND i.paused = 1) OR (?5 AND i.status = 2) OR (?6 AND i.status = 3) OR (?7 AND i.status = 4)) \
-         ORDER BY i.instance_id LIMIT ?8"
-    );
-    let wanted = |state| states.is_empty() || states.contains(&state);
-    let most = i64::try_from(limit.unwrap_or(PAGE)).unwrap_or(i64::MAX);
-    let params = (
-        after.as_deref().unwrap_or(""),
-        workflow,
-        wanted(RunState::Running),
-        wanted(RunState::Paused),
-        wanted(RunState::Completed),
-        wanted(RunState::Failed),
-        wanted(RunState::Cancelled),
-        most,
-    );
-    let found = rows(look.conn, sql, params, InstanceRow::read)?;
-    let summaries = found.into_iter().map(|instance| {
-        let status = status(look, &instance)?;
-        Ok(summary(instance, status))
-    });
-    summaries.collect()
+/// An instance as a list shows it.
+pub(crate) fn summarize(look: Look<'_>, instance: InstanceRow) -> Outcome<InstanceSummary> {
+    let status = status(look, &instance)?;
+    summary(look, instance, status)
 }

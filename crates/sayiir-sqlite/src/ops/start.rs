@@ -11,7 +11,7 @@ use sayiir_persistence::{BranchView, StartOutcome, StartRun};
 use crate::fault::Outcome;
 use crate::ops::heads::{self, Place};
 use crate::ops::journal::{self, NewRow};
-use crate::ops::{lanes, purge, queries, sessions, views};
+use crate::ops::{attributes, lanes, purge, queries, sessions, views};
 use crate::rows::{BranchRow, Col, InstanceRow, Stage};
 use crate::tx::{Look, Tx, execute, next_number};
 
@@ -93,6 +93,7 @@ pub(crate) fn begin(tx: &mut Tx, known: Option<&InstanceRow>, request: &StartRun
     let priority = Col(request.placement.priority);
     let params = (Col(run), &request.instance_id, definition, Col(tx.now), nonce, &request.first_node, lane, priority, &request.trace);
     execute(&tx.conn, sql, params)?;
+    attributes::put(tx, run, &request.attributes)?;
     place_root(tx, run, lane, request)?;
     Ok(run)
 }
@@ -125,7 +126,8 @@ fn root_of_new(tx: &Tx, run: RunNumber, request: &StartRun) -> BranchView {
 }
 
 fn place_root(tx: &mut Tx, run: RunNumber, lane: i64, request: &StartRun) -> Outcome<()> {
-    let StartRun { instance_id, definition: _, policy: _, input, first_node, placement, nonce: _, lease, trace: _ } = request;
+    let StartRun { instance_id, definition: _, policy: _, input, first_node, placement, nonce: _, lease, trace: _, attributes: _ } =
+        request;
     let branch = &BranchId::root();
     let started = NewRow::bare(run, branch, 1, EntryKind::Started, first_node, tx.now);
     NewRow { lease: lease.map(|(lease, _)| lease), output: Some(input), ..started }.insert(tx)?;
@@ -158,27 +160,29 @@ fn replace(tx: &mut Tx, instance: &InstanceRow, run: RunNumber) -> Outcome<()> {
     Ok(())
 }
 
-/// Deletes a run's heads, events and the keys of its events.
+/// Deletes a run's heads, events, the keys of its events, and attributes.
 fn delete_contents(tx: &Tx, run: RunNumber) -> Outcome<()> {
     heads::delete_all(tx, run)?;
     execute(&tx.conn, "DELETE FROM event WHERE run = ?1", [Col(run)])?;
     execute(&tx.conn, "DELETE FROM event_key WHERE run = ?1", [Col(run)])?;
-    Ok(())
+    attributes::delete(tx, run)
 }
 
 /// Removes an instance. False if the id had no run.
 pub(crate) fn delete(tx: &mut Tx, instance_id: &str) -> Outcome<bool> {
     let Some(instance) = InstanceRow::by_id(&tx.conn, instance_id)? else { return Ok(false) };
+    for run in [Some(instance.run), instance.previous].into_iter().flatten() {
+        execute(&tx.conn, "DELETE FROM journal WHERE run = ?1", [Col(run)])?;
+    }
+    remove(tx, &instance)?;
+    Ok(instance.stage != Stage::MailOnly)
+}
+
+/// Removes an instance, but for its journals.
+pub(crate) fn remove(tx: &mut Tx, instance: &InstanceRow) -> Outcome<()> {
     delete_contents(tx, instance.run)?;
-    execute(&tx.conn, "DELETE FROM journal WHERE run = ?1", [Col(instance.run)])?;
     execute(&tx.conn, "DELETE FROM instance WHERE run = ?1", [Col(instance.run)])?;
-    if let Some(previous) = instance.previous {
-        execute(&tx.conn, "DELETE FROM journal WHERE run = ?1", [Col(previous)])?;
-    }
-    if instance.stage == Stage::MailOnly {
-        return Ok(false);
-    }
     tx.news.control = true;
     tx.news.instance(&instance.instance_id);
-    Ok(true)
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 pub mod atomicity;
 pub mod attempts;
+pub mod attributes;
 pub mod claims;
 pub mod control;
 pub mod durability;
@@ -12,6 +13,7 @@ pub mod imports;
 pub mod leases;
 pub mod lifecycle;
 pub mod limits;
+pub mod operations;
 pub mod queries;
 pub mod refusals;
 pub mod requests;

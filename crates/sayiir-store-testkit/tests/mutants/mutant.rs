@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sayiir_core::DefinitionHash;
+use sayiir_core::attribute::SearchAttributes;
 use sayiir_core::branch::{BranchId, JournalRef, LeaseId, Placement, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::{EntryKind, JournalRow};
 use sayiir_core::time::Timestamp;
 use sayiir_core::transition::{EventGuard, Next, Transition};
-use sayiir_core::workflow::ConflictPolicy;
+use sayiir_core::workflow::{ConflictPolicy, WorkflowStatus};
 use sayiir_persistence::{
-    BranchView, ClaimRequest, ClaimScope, CommitOutcome, ControlAction, ControlCommand, ControlOutcome, Import, ImportOutcome,
-    InMemoryBackend, InstanceFilter, InstanceRecord, InstanceSummary, Limits, NewEvent, Process, Progress, Refusal, SendOutcome,
-    StartOutcome, StartRun, Store, StoreFuture, Wakeups, forward_store,
+    AgeRange, BranchView, ClaimRequest, ClaimScope, CommitOutcome, ControlAction, ControlCommand, ControlOutcome, Import, ImportOutcome,
+    InMemoryBackend, InstanceFilter, InstanceRecord, InstanceSummary, Limits, ListOrder, NewEvent, Process, Progress, PurgeRequest,
+    Refusal, Rewind, RewindOutcome, RunState, SendOutcome, SessionHealth, StartOutcome, StartRun, Store, StoreFuture, StoreHealth,
+    StoreStats, Wakeups, forward_store,
 };
 use sayiir_store_testkit::TestClock;
 
@@ -45,13 +47,21 @@ bugs! {
     SecondEventFirst, KeysOfAllInstances, KeysIgnored, DuplicatesStored, EventsForTheFinished, EventNameIgnored, EventsNotTaken,
     // Control.
     PauseTwice, PauseIgnored, UnpauseIgnored, CancelIgnored, RequestIgnored, RequestApplied, RequestKept, RequestOfOtherKind,
-    ReasonForgotten, UnknownFinished,
+    ReasonForgotten, UnknownFinished, RetryIgnored,
     // The lifecycle.
     NonceIgnored, PolicyFirst, TerminateIsFail, TerminateKeepsEvents, TerminateIsDelete, RootNotLeased, UseExistingForgetsOutput,
     // Queries.
     ListIgnoresAfter, ListIgnoresLimit, ListIgnoresStates, ListIgnoresWorkflow, ListReversed, JournalReversed, JournalUnlimited,
     JournalSkips, ValuesReversed, OutputsReversed, DeleteAlwaysTrue, DeleteIgnored, InputForgotten, ImportUnfenced,
     ImportUndoesForks, ImportIgnoresLeases,
+    // Search attributes.
+    AttributesForgotten, AttributesOfTasksForgotten, AttributesUnfenced, AttributesOneByOne, AttributesKept, ListIgnoresAttributes,
+    ListSeesOneAttribute, ListIgnoresAges, ListIgnoresErrors, ListIgnoresOrder, ListIgnoresBefore,
+    // Operations.
+    RetryKeepsRequests, PurgeIgnored, PurgeIgnoresAge, PurgeIgnoresLimit, PurgeIgnoresWorkflow, PurgesThePaused, PurgesMail,
+    RewindIgnoresNonce, RewindIgnoresRun, RewindKeepsLess, RewindIsStart, RewindUsesEvents, RewindForgetsPlacement, RewindForgetsWhy,
+    RewindStaysPaused, TimelineTellsValues, StatsForgetWaiting, StatsForgetStates, HealthForgetsLapsed,
+    HealthForgetsLanes, SessionsKept,
     // The rest.
     Silent, LimitsTooSmall,
 }
@@ -64,12 +74,21 @@ pub(crate) struct Mutant {
     keys: Mutex<BTreeSet<Arc<str>>>,
     numbers: AtomicU64,
     progress: Mutex<Option<Progress>>,
+    sessions: Mutex<Vec<SessionHealth>>,
 }
 
 impl Mutant {
     pub(crate) fn new(clock: Arc<TestClock>, bug: Bug) -> Self {
         let inner = InMemoryBackend::with_clock(clock);
-        Self { inner, bug, silent: Wakeups::new(), keys: Mutex::default(), numbers: AtomicU64::new(1 << 40), progress: Mutex::default() }
+        Self {
+            inner,
+            bug,
+            silent: Wakeups::new(),
+            keys: Mutex::default(),
+            numbers: AtomicU64::new(1 << 40),
+            progress: Mutex::default(),
+            sessions: Mutex::default(),
+        }
     }
 
     fn has(&self, bug: Bug) -> bool {
@@ -169,7 +188,7 @@ impl Store for Mutant {
     forward_store!(|me| me.inner,
         except report_progress, sub_steps, definition_document, limits, wakeups, open_session, sessions, expire_leases, start, commit, claim, next_due, load, leased, renew, read_values,
         read_branch_outputs, put_event, take_event, control, request_control, requested_control, clear_control, instance, journal, list,
-        delete, import);
+        delete, import, set_search_attributes, timeline, stats, health, purge, rewind);
 
     fn limits(&self) -> Limits {
         let limits = self.inner.limits();
@@ -182,7 +201,10 @@ impl Store for Mutant {
 
     fn open_session(&self, process: Process) -> StoreFuture<'_, LeaseId> {
         Box::pin(async move {
-            let lease = self.inner.open_session(process).await?;
+            let lease = self.inner.open_session(process.clone()).await?;
+            let (branches, seen_at, leased_until, ttl) = (0, Timestamp::default(), None, None);
+            let session = SessionHealth { lease, process, branches, seen_at, leased_until, ttl };
+            self.sessions.lock().unwrap_or_else(PoisonError::into_inner).push(session);
             Ok(if self.has(Bug::LeaseUsedAgain) { LeaseId(1) } else { lease })
         })
     }
@@ -215,6 +237,11 @@ impl Store for Mutant {
                 Bug::TerminateKeepsEvents if terminates => buffered = self.inner.take_event(&request.instance_id, "go").await?,
                 Bug::RootNotLeased => request.lease = None,
                 Bug::TraceForgotten => request.trace = None,
+                Bug::AttributesForgotten => request.attributes = SearchAttributes::new(),
+                Bug::AttributesKept if terminates => {
+                    let old = self.record(&request.instance_id).await.map(|record| record.summary.attributes);
+                    request.attributes.extend(old.unwrap_or_default());
+                }
                 _ => {}
             }
             let id = Arc::clone(&request.instance_id);
@@ -387,12 +414,19 @@ impl Store for Mutant {
             ControlAction::Pause => Bug::PauseIgnored,
             ControlAction::Unpause => Bug::UnpauseIgnored,
             ControlAction::Cancel => Bug::CancelIgnored,
+            ControlAction::Retry => Bug::RetryIgnored,
         };
         if self.has(ignored) {
             return Box::pin(async { Ok(ControlOutcome::Applied) });
         }
         Box::pin(async move {
-            Ok(match self.inner.control(command).await? {
+            let asked = self.inner.requested_control(&command.instance_id, SignalKind::Cancel).await?;
+            let (id, action) = (Arc::clone(&command.instance_id), command.action);
+            let outcome = self.inner.control(command).await?;
+            if let (Some(request), ControlAction::Retry, true) = (asked, action, self.has(Bug::RetryKeepsRequests)) {
+                self.inner.request_control(&id, SignalKind::Cancel, request).await?;
+            }
+            Ok(match outcome {
                 ControlOutcome::AlreadySo if self.has(Bug::PauseTwice) => ControlOutcome::Applied,
                 ControlOutcome::NotFound if self.has(Bug::UnknownFinished) => ControlOutcome::AlreadySo,
                 other => other,
@@ -458,6 +492,12 @@ impl Store for Mutant {
             Bug::ListIgnoresLimit => filter.limit = None,
             Bug::ListIgnoresStates => filter.states.clear(),
             Bug::ListIgnoresWorkflow => filter.workflow = None,
+            Bug::ListIgnoresAttributes => filter.attributes.clear(),
+            Bug::ListSeesOneAttribute => filter.attributes.truncate(1),
+            Bug::ListIgnoresAges => (filter.created, filter.updated) = (AgeRange::default(), AgeRange::default()),
+            Bug::ListIgnoresErrors => filter.error_contains = None,
+            Bug::ListIgnoresOrder => filter.order = ListOrder::ById,
+            Bug::ListIgnoresBefore if filter.order != ListOrder::ById => filter.order = ListOrder::NewestFirst { before: None },
             _ => {}
         }
         Box::pin(async move {
@@ -533,6 +573,118 @@ impl Store for Mutant {
         Box::pin(async move {
             let deleted = self.inner.delete(&id).await?;
             Ok(deleted || self.has(Bug::DeleteAlwaysTrue) || self.has(Bug::DeleteIgnored))
+        })
+    }
+
+    fn set_search_attributes(
+        &self,
+        lease: LeaseId,
+        run: RunNumber,
+        branch: BranchId,
+        attributes: SearchAttributes,
+    ) -> StoreFuture<'_, bool> {
+        Box::pin(async move {
+            match self.bug {
+                Bug::AttributesOfTasksForgotten => return Ok(true),
+                Bug::AttributesOneByOne => {
+                    let mut set = true;
+                    for (name, value) in attributes {
+                        let one = SearchAttributes::from([(name, value)]);
+                        set = self.inner.set_search_attributes(lease, run, branch.clone(), one).await?;
+                    }
+                    return Ok(set);
+                }
+                _ => {}
+            }
+            let set = self.inner.set_search_attributes(lease, run, branch, attributes).await?;
+            Ok(set || self.has(Bug::AttributesUnfenced))
+        })
+    }
+
+    fn timeline(&self, run: RunNumber, after: Option<(Timestamp, JournalRef)>, limit: usize) -> StoreFuture<'_, Vec<JournalRow>> {
+        if self.has(Bug::TimelineTellsValues) { self.inner.journal(run, after, limit) } else { self.inner.timeline(run, after, limit) }
+    }
+
+    fn stats(&self) -> StoreFuture<'_, StoreStats> {
+        Box::pin(async move {
+            let mut stats = self.inner.stats().await?;
+            match self.bug {
+                Bug::StatsForgetWaiting => stats.branches.waiting = 0,
+                Bug::StatsForgetStates => stats.workflows.truncate(1),
+                _ => {}
+            }
+            Ok(stats)
+        })
+    }
+
+    fn health(&self) -> StoreFuture<'_, StoreHealth> {
+        Box::pin(async move {
+            let mut health = self.inner.health().await?;
+            match self.bug {
+                Bug::HealthForgetsLapsed => health.lapsed.clear(),
+                Bug::HealthForgetsLanes => health.lanes.truncate(1),
+                Bug::SessionsKept => health.sessions.clone_from(&self.sessions.lock().unwrap_or_else(PoisonError::into_inner)),
+                _ => {}
+            }
+            Ok(health)
+        })
+    }
+
+    fn purge(&self, mut request: PurgeRequest) -> StoreFuture<'_, u64> {
+        Box::pin(async move {
+            match self.bug {
+                Bug::PurgeIgnored => return Ok(0),
+                Bug::PurgeIgnoresAge => request.ended_for = Duration::ZERO,
+                Bug::PurgeIgnoresLimit => request.limit = usize::MAX,
+                Bug::PurgeIgnoresWorkflow => request.workflow = None,
+                Bug::PurgesThePaused => {
+                    let paused = InstanceFilter { states: vec![RunState::Paused], ..InstanceFilter::default() };
+                    for old in self.inner.list(paused).await? {
+                        self.inner.delete(&old.instance_id).await?;
+                    }
+                }
+                Bug::PurgesMail => drop(self.inner.delete("mail only").await?),
+                _ => {}
+            }
+            self.inner.purge(request).await
+        })
+    }
+
+    fn rewind(&self, mut rewind: Rewind) -> StoreFuture<'_, RewindOutcome> {
+        Box::pin(async move {
+            let id = Arc::clone(&rewind.instance_id);
+            let before = self.record(&id).await;
+            match self.bug {
+                Bug::RewindIgnoresNonce => rewind.nonce = self.numbers.fetch_add(1, Ordering::SeqCst).into(),
+                Bug::RewindIgnoresRun => rewind.expected = before.as_ref().map_or(rewind.expected, |record| record.summary.run),
+                Bug::RewindKeepsLess => {
+                    rewind.keep = rewind.keep.min(2);
+                    rewind.input.revision = rewind.input.revision.min(2);
+                }
+                Bug::RewindForgetsPlacement => rewind.placement = Placement::default(),
+                Bug::RewindForgetsWhy => rewind.request = SignalRequest::default(),
+                Bug::RewindUsesEvents => drop(self.inner.take_event(&id, "go").await?),
+                Bug::RewindIsStart => {
+                    let Some(record) = before else { return Ok(RewindOutcome::NotFound) };
+                    let InstanceRecord { summary, input, first_node, placement, .. } = record;
+                    let (definition, attributes, nonce) = (summary.definition, summary.attributes, rewind.nonce);
+                    let (policy, lease, trace) = (ConflictPolicy::TerminateExisting, None, None);
+                    let request =
+                        StartRun { instance_id: id, definition, policy, input, first_node, placement, nonce, lease, trace, attributes };
+                    return Ok(match self.inner.start(request).await? {
+                        StartOutcome::Fresh { run, .. } => RewindOutcome::Rewound { run },
+                        _ => RewindOutcome::NotFound,
+                    });
+                }
+                _ => {}
+            }
+            let outcome = self.inner.rewind(rewind).await?;
+            let paused = before.is_some_and(|before| matches!(before.summary.status, WorkflowStatus::Paused { .. }));
+            if paused && self.has(Bug::RewindStaysPaused) {
+                let (action, request) = (ControlAction::Pause, SignalRequest::default());
+                self.inner.control(ControlCommand { instance_id: Arc::clone(&id), action, request }).await?;
+            }
+            Ok(outcome)
         })
     }
 

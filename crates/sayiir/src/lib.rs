@@ -221,6 +221,9 @@ mod guide {
     #[cfg(feature = "otel")]
     #[doc = include_str!("../../../docs/guide/observability.md")]
     struct Observability;
+    #[cfg(feature = "postgres")]
+    #[doc = include_str!("../../../docs/guide/postgres.md")]
+    struct Postgres;
     #[doc = include_str!("../../../docs/guide/retries-and-timeouts.md")]
     struct RetriesAndTimeouts;
     #[doc = include_str!("../../../docs/guide/routes.md")]

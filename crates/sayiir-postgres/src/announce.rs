@@ -50,6 +50,8 @@ pub(crate) struct Announcer {
 struct Waiting {
     news: News,
     last: Option<Instant>,
+    /// The last handle of the store is gone: the task ends when nothing waits.
+    closed: bool,
 }
 
 impl Waiting {
@@ -65,6 +67,19 @@ impl Announcer {
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the task that announces end, when it has said what waits.
+    pub(crate) fn close(&self) {
+        self.waiting().closed = true;
+        self.rung.notify_one();
+    }
+
+    /// Takes what waits, to be sent now.
+    fn take(&self) -> News {
+        let mut waiting = self.waiting();
+        waiting.last = Some(Instant::now());
+        std::mem::take(&mut waiting.news)
     }
 
     /// Leaves news to the task that announces.
@@ -127,16 +142,15 @@ pub(crate) async fn announce(core: Arc<Core>) {
     loop {
         core.announcer.rung.notified().await;
         loop {
-            let news = {
-                let mut waiting = core.announcer.waiting();
-                waiting.last = Some(Instant::now());
-                std::mem::take(&mut waiting.news)
-            };
+            let news = core.announcer.take();
             if news.is_empty() {
                 break;
             }
             if let Err(error) = send_over_pool(&core, &news).await {
                 tracing::debug!(%error, "other processes could not be told of changes; trying again");
+                if core.announcer.waiting().closed {
+                    return;
+                }
                 core.announcer.waiting().news.add(news);
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(BACKOFF.1);
@@ -145,6 +159,19 @@ pub(crate) async fn announce(core: Arc<Core>) {
                 tokio::time::sleep(APART).await;
             }
         }
+        if core.announcer.waiting().closed {
+            return;
+        }
+    }
+}
+
+/// Says what waits when the task has ended: for a committer that still had work when the store was closed.
+pub(crate) async fn say_the_rest(core: &Core) {
+    let news = core.announcer.take();
+    if !news.is_empty()
+        && let Err(error) = send_over_pool(core, &news).await
+    {
+        tracing::debug!(%error, "other processes were not told of the last changes of a store that was closed");
     }
 }
 

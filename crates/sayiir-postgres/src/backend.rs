@@ -46,7 +46,7 @@ struct Shared {
     committers: Committers,
     limits: Limits,
     runtime: Handle,
-    tasks: Vec<AbortHandle>,
+    listening: AbortHandle,
 }
 
 impl<C> PostgresBackend<C> {
@@ -74,7 +74,7 @@ impl<C> PostgresBackend<C> {
     pub async fn open_with(url: &str, options: PostgresOptions) -> Result<Self, StoreError> {
         check_schema_name(&options.schema)?;
         let connect = tuned(parse(url)?, &options);
-        let pool = pool_options(&options.pool).min_connections(0);
+        let pool = pool_options(&options.pool);
         Self::launch(pool, connect, options).await
     }
 
@@ -102,12 +102,10 @@ impl<C> PostgresBackend<C> {
         let core = Arc::new(Core { pool, wakeups: Arc::new(Wakeups::new()), memo: Memo::default(), clock, announcer });
         let caps = Caps { transitions: batch_transitions.max(1), bytes: batch_bytes };
         let committers = Committers::start(&core, &runtime, committers, caps);
-        let tasks = vec![
-            runtime.spawn(announce::listen(Arc::clone(&core), listening)).abort_handle(),
-            runtime.spawn(announce::announce(Arc::clone(&core))).abort_handle(),
-        ];
+        let listening = runtime.spawn(announce::listen(Arc::clone(&core), listening)).abort_handle();
+        runtime.spawn(announce::announce(Arc::clone(&core)));
         runtime.spawn(Arc::clone(&core).delete_replaced());
-        Ok(Self { shared: Arc::new(Shared { core, committers, limits, runtime, tasks }), codec: PhantomData })
+        Ok(Self { shared: Arc::new(Shared { core, committers, limits, runtime, listening }), codec: PhantomData })
     }
 
     pub(crate) fn limits_of(&self) -> &Limits {
@@ -161,8 +159,9 @@ impl<C> fmt::Debug for PostgresBackend<C> {
 }
 
 impl Drop for Shared {
-    /// The committers finish what was asked of them; then the last connection goes.
+    /// The committers finish what was asked of them, and what others are to know is said; then the last connection goes.
     fn drop(&mut self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
+        self.listening.abort();
+        self.core.announcer.close();
     }
 }

@@ -12,8 +12,8 @@ mod common;
 use std::time::Instant;
 
 use futures_util::future::join_all;
-use sayiir_core::branch::LeaseId;
-use sayiir_core::transition::{EventGuard, Next, Transition};
+use sayiir_core::branch::{Head, LeaseId, Phase, Placement};
+use sayiir_core::transition::{Child, EventGuard, Next, Transition, Wake};
 use sayiir_persistence::{BranchView, Store};
 use sayiir_pg_testserver::{PgServer, Settings};
 use sayiir_postgres::PostgresBackend;
@@ -151,6 +151,49 @@ fn a_batch_is_one_statement() {
         }
     }
     println!("64 advances: {together:.2} ms together, {singly:.2} ms one by one");
+}
+
+/// The full statement, with members of several kinds: releases that are taken again, and forks whose children end together.
+#[test]
+fn other_transitions_share_statements_too() {
+    let server = own_server(&Settings::durable().with("log_min_duration_statement", "0"));
+    let store = open_at(&server, options("mixed").with_committers(1));
+    let lease = session(&store);
+    for n in 0..INSTANCES {
+        wait(store.start(request(&format!("i{n}"), 1, None))).unwrap();
+    }
+    let together = |what: &str, transitions: Vec<Transition>| {
+        let (asked, begun) = (without_announcements(&server), Instant::now());
+        let outcomes = wait(store.commit(lease, transitions)).unwrap();
+        let took = begun.elapsed().as_secs_f64() * 1000.0;
+        let asked = without_announcements(&server) - asked;
+        assert!(accepted(&outcomes), "{outcomes:?}");
+        println!("{} {what}: {took:.2} ms, {asked} statements", outcomes.len());
+        asked
+    };
+    for _ in 0..4 {
+        let views = wait(store.claim(everything(INSTANCES, lease))).unwrap();
+        assert_eq!(views.len(), INSTANCES);
+        let release = |view: &BranchView| {
+            let next = Next::Release { head: view.head.clone(), wake: Wake::Now, placement: Placement::default() };
+            transition(view, Some(entry("delay", "x")), EventGuard::None, next)
+        };
+        assert_eq!(together("releases", views.iter().map(release).collect()), 1);
+    }
+    let views = wait(store.claim(everything(INSTANCES, lease))).unwrap();
+    let fork = |view: &BranchView| {
+        let head = Head { phase: Phase::Joining, fork_revision: view.revision + 1, ..view.head.clone() };
+        let child = |_| Child { head: at("child", 1), placement: Placement::default() };
+        let next = Next::Fork { head, children: (0..10).map(child).collect(), keep: 10 };
+        transition(view, Some(entry("fork", "x")), EventGuard::None, next)
+    };
+    assert_eq!(together("forks of 10", views.iter().map(fork).collect()), 1);
+    let children: Vec<_> = views.iter().flat_map(|view| wait(store.load(lease, view.run, vec![])).unwrap()).collect();
+    assert_eq!(children.len(), 10 * INSTANCES);
+    let end = |view: &BranchView| transition(view, Some(entry("child", "out")), EventGuard::None, Next::EndBranch);
+    let asked = together("ends of children", children.iter().map(end).collect());
+    // 100 in a statement, and the parents that were readied are read after it.
+    assert!(asked <= 14, "{asked} statements");
 }
 
 /// Much that is due but not ours costs nothing.

@@ -11,6 +11,7 @@ use sqlx::pool::PoolConnection;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::announce::say_the_rest;
 use crate::commit::Member;
 use crate::commit::apply::{Told, apply};
 use crate::commit::batch::{self, Caps};
@@ -97,6 +98,7 @@ async fn work(core: Arc<Core>, mut jobs: mpsc::UnboundedReceiver<Vec<Job>>, caps
             }
         }
     }
+    say_the_rest(&core).await;
 }
 
 /// Applies a batch and tells its members. False if the connection is not to be used again.

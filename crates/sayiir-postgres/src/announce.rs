@@ -2,6 +2,7 @@
 //!
 //! Invariant: what was missed while that connection was lost is made up for by announcing everything once.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,9 @@ use crate::tx::News;
 
 /// Announcements are at least so far apart; what comes between goes with the next.
 const APART: Duration = Duration::from_millis(5);
+
+/// What was heard is passed on at least so far apart: each idle worker looks for work when it is, and a busy fleet has much to tell.
+const PASSED_ON_APART: Duration = Duration::from_millis(10);
 
 /// More instances than this are not named.
 const MOST_NAMED: usize = 200;
@@ -44,6 +48,31 @@ pub(crate) struct Announcer {
     origin: String,
     waiting: Mutex<Waiting>,
     rung: Notify,
+    heard: Heard,
+}
+
+/// What was heard and is to be passed on. Who waits for one instance is told at once; those who look for work, together.
+#[derive(Debug, Default)]
+struct Heard {
+    due: AtomicBool,
+    control: AtomicBool,
+    rung: Notify,
+}
+
+impl Heard {
+    fn note(&self, flag: &AtomicBool) {
+        flag.store(true, Ordering::Release);
+        self.rung.notify_one();
+    }
+
+    fn pass_on(&self, wakeups: &Wakeups) {
+        if self.due.swap(false, Ordering::AcqRel) {
+            wakeups.announce_due();
+        }
+        if self.control.swap(false, Ordering::AcqRel) {
+            wakeups.announce_control();
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -62,7 +91,7 @@ impl Waiting {
 
 impl Announcer {
     pub(crate) fn new(schema: &str, origin: String) -> Self {
-        Self { channel: format!("sayiir_{schema}"), origin, waiting: Mutex::default(), rung: Notify::new() }
+        Self { channel: format!("sayiir_{schema}"), origin, waiting: Mutex::default(), rung: Notify::new(), heard: Heard::default() }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -127,8 +156,8 @@ impl Announcer {
     fn hear(&self, payload: &str, wakeups: &Wakeups) {
         match payload.split_once(' ') {
             Some((origin, _)) if origin == self.origin => {}
-            Some((_, "d")) => wakeups.announce_due(),
-            Some((_, "c")) => wakeups.announce_control(),
+            Some((_, "d")) => self.heard.note(&self.heard.due),
+            Some((_, "c")) => self.heard.note(&self.heard.control),
             Some((_, named)) if named.starts_with('i') => wakeups.announce_instance(named.get(1..).unwrap_or_default()),
             // Another version may know other words.
             Some(_) | None => wakeups.announce_everything(),
@@ -180,6 +209,15 @@ async fn send_over_pool(core: &Core, news: &News) -> Result<(), sqlx::Error> {
     core.announcer.send(&mut conn, news).await
 }
 
+/// The task that passes on what was heard: at once, and then what came meanwhile.
+pub(crate) async fn pass_on(core: Arc<Core>) {
+    loop {
+        core.announcer.heard.rung.notified().await;
+        core.announcer.heard.pass_on(&core.wakeups);
+        tokio::time::sleep(PASSED_ON_APART).await;
+    }
+}
+
 /// The task that listens.
 pub(crate) async fn listen(core: Arc<Core>, pool: PgPool) {
     let mut pause = BACKOFF.0;
@@ -228,8 +266,12 @@ mod tests {
         for payload in &payloads {
             other.hear(payload, &wakeups);
         }
-        assert!(futures_util::FutureExt::now_or_never(due).is_some());
         assert!(futures_util::FutureExt::now_or_never(instance).is_some());
+        other.heard.pass_on(&wakeups);
+        assert!(futures_util::FutureExt::now_or_never(due).is_some());
+        let due = wakeups.listen_due();
+        other.heard.pass_on(&wakeups);
+        assert!(futures_util::FutureExt::now_or_never(due).is_none(), "once");
     }
 
     #[test]

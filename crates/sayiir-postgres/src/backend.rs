@@ -46,7 +46,7 @@ struct Shared {
     committers: Committers,
     limits: Limits,
     runtime: Handle,
-    listening: AbortHandle,
+    listening: [AbortHandle; 2],
 }
 
 impl<C> PostgresBackend<C> {
@@ -102,7 +102,10 @@ impl<C> PostgresBackend<C> {
         let core = Arc::new(Core { pool, wakeups: Arc::new(Wakeups::new()), memo: Memo::default(), clock, announcer });
         let caps = Caps { transitions: batch_transitions.max(1), bytes: batch_bytes };
         let committers = Committers::start(&core, &runtime, committers, caps);
-        let listening = runtime.spawn(announce::listen(Arc::clone(&core), listening)).abort_handle();
+        let listening = [
+            runtime.spawn(announce::listen(Arc::clone(&core), listening)).abort_handle(),
+            runtime.spawn(announce::pass_on(Arc::clone(&core))).abort_handle(),
+        ];
         runtime.spawn(announce::announce(Arc::clone(&core)));
         runtime.spawn(Arc::clone(&core).delete_replaced());
         Ok(Self { shared: Arc::new(Shared { core, committers, limits, runtime, listening }), codec: PhantomData })
@@ -161,7 +164,9 @@ impl<C> fmt::Debug for PostgresBackend<C> {
 impl Drop for Shared {
     /// The committers finish what was asked of them, and what others are to know is said; then the last connection goes.
     fn drop(&mut self) {
-        self.listening.abort();
+        for task in &self.listening {
+            task.abort();
+        }
         self.core.announcer.close();
     }
 }

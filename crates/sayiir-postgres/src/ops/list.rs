@@ -18,7 +18,7 @@ pub(crate) async fn list(tx: &mut Tx<'_>, filter: &InstanceFilter) -> Outcome<Ve
     tx.tell_time().await?;
     let mut query = query(tx, filter);
     let mut summaries = Vec::new();
-    for row in query.build().fetch_all(&mut *tx.conn).await? {
+    for row in query.build().persistent(false).fetch_all(&mut *tx.conn).await? {
         summaries.push(queries::summarize(tx, InstanceRow::read(&row)?).await?);
     }
     Ok(summaries)

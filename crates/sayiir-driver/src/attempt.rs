@@ -111,6 +111,9 @@ impl RunningAttempt {
 
     async fn look_up(&self, name: Arc<str>) -> Result<Option<Bytes>, AttemptError> {
         let session = self.session()?;
+        if name.is_empty() {
+            return Err(AttemptError::NoName { node: Arc::clone(&self.node) });
+        }
         let mut state = self.state.lock().await;
         let Some(branch) = &state.branch else { return Err(self.over()) };
         if state.asked.contains(&name) {

@@ -24,6 +24,12 @@ pub enum AttemptError {
         /// The name.
         name: Arc<str>,
     },
+    /// A sub-step was given an empty name.
+    #[error("a sub-step of {node} has no name: give each part one of its own")]
+    NoName {
+        /// The task's node path.
+        node: Arc<str>,
+    },
     /// The attempt is over: its branch was taken over, its run ended, its time was up, or it has returned.
     #[error("{node}: this attempt is over, and can store nothing more")]
     Over {
@@ -161,7 +167,7 @@ impl TaskExecutionContext {
 /// What would be the same on each attempt is not worth one.
 fn advised(error: AttemptError) -> BoxError {
     match &error {
-        AttemptError::RepeatedName { .. } => DoNotRetry::new(error).into(),
+        AttemptError::RepeatedName { .. } | AttemptError::NoName { .. } => DoNotRetry::new(error).into(),
         AttemptError::Over { .. } | AttemptError::Store { .. } => error.into(),
     }
 }

@@ -60,3 +60,12 @@ fn the_readme_shows_it() {
     assert!(program.lines().count() <= 25);
     assert!(include_str!("../../../README.md").contains(program), "the README's program differs from examples/order.rs");
 }
+
+/// `docs/first-program.md` compares it with others by the lines that are neither empty nor comment.
+#[test]
+fn its_lines_are_counted_as_the_page_says() {
+    let lines = include_str!("../examples/order.rs").lines().map(str::trim);
+    let count = lines.filter(|line| !line.is_empty() && !line.starts_with("//")).count();
+    let page = include_str!("../../../docs/first-program.md");
+    assert!(page.contains(&format!("| Sayiir | {count} |")), "{count}");
+}

@@ -79,6 +79,16 @@ impl fmt::Debug for Deps {
 }
 
 /// Collects values.
+///
+/// ```
+/// use std::sync::Arc;
+/// use sayiir_core::deps::Deps;
+///
+/// let shared = Deps::builder().insert(Arc::new("a pool".to_owned())).build();
+/// let deps = Deps::builder().insert(5_u32).merge(shared).build();
+/// assert_eq!(deps.get::<u32>(), Some(&5));
+/// assert!(deps.contains::<Arc<String>>());
+/// ```
 #[derive(Debug, Clone, Default)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct DepsBuilder {
@@ -127,6 +137,26 @@ impl MissingDep {
 }
 
 /// A task that can be made from [`Deps`]: every `#[task]`.
+///
+/// ```
+/// use sayiir_core::deps::{Deps, DepsInjectable, MissingDep};
+///
+/// struct Charge {
+///     fee: u32,
+/// }
+///
+/// impl DepsInjectable for Charge {
+///     fn from_deps(deps: &Deps) -> Self {
+///         Self { fee: *deps.expect::<u32>() }
+///     }
+///
+///     fn verify_deps(deps: &Deps) -> Vec<MissingDep> {
+///         if deps.contains::<u32>() { vec![] } else { vec![MissingDep::of::<u32>()] }
+///     }
+/// }
+/// assert_eq!(Charge::verify_deps(&Deps::new()), [MissingDep::of::<u32>()]);
+/// assert_eq!(Charge::from_deps(&Deps::builder().insert(3_u32).build()).fee, 3);
+/// ```
 pub trait DepsInjectable: Sized {
     /// Makes it.
     ///

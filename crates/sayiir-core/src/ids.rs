@@ -10,6 +10,13 @@ use sha2::{Digest, Sha256};
 pub const MAX_INSTANCE_ID_LEN: usize = 256;
 
 /// An instance id that no store can hold: empty, too long, or with a NUL character.
+///
+/// ```
+/// use sayiir_core::{InvalidInstanceId, validate_instance_id};
+///
+/// assert_eq!(validate_instance_id("order-17"), Ok(()));
+/// assert_eq!(validate_instance_id(""), Err(InvalidInstanceId::Empty));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidInstanceId {
     /// The id has no characters.

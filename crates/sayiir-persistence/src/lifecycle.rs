@@ -24,6 +24,8 @@ use crate::vocabulary::placement_of;
 const ASKED_AGAIN: usize = 2;
 
 /// What became of a run that was prepared.
+///
+/// An example is at [`prepare_run`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PrepareRunOutcome {
     /// A new run, stored, positioned at its first task.
@@ -33,6 +35,13 @@ pub enum PrepareRunOutcome {
 }
 
 /// Why no run was prepared.
+///
+/// ```
+/// use sayiir_persistence::RunConflict;
+///
+/// let conflict = RunConflict::AlreadyExists("order-17".to_owned());
+/// assert!(conflict.to_string().starts_with("instance \"order-17\" already exists"));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum RunConflict {
     /// The id is known, and the policy is to refuse.
@@ -60,6 +69,26 @@ pub enum RunConflict {
 /// Begins a run of `instance_id`, or says what is already there.
 ///
 /// It knows no plan: the run has no workflow name or version, and its root branch is at the start.
+///
+/// ```
+/// use sayiir_core::snapshot::TaskHint;
+/// use sayiir_persistence::{ConflictPolicy, InMemoryBackend, PrepareRunOutcome, RunConflict, prepare_run};
+///
+/// # futures_executor::block_on(async {
+/// let store = InMemoryBackend::new();
+/// let first = TaskHint::new("charge", None, &[]);
+/// let begun = prepare_run("order-17", "order 1", "42".into(), first.clone(), &store, ConflictPolicy::Fail).await?;
+/// let PrepareRunOutcome::Fresh(snapshot) = begun else { unreachable!() };
+/// assert_eq!(snapshot.position_kind(), Some("at_task"));
+///
+/// let again = prepare_run("order-17", "order 1", "42".into(), first.clone(), &store, ConflictPolicy::UseExisting).await?;
+/// assert!(matches!(again, PrepareRunOutcome::ExistingStatus(status, None) if !status.is_terminal()));
+///
+/// let other = prepare_run("order-17", "order 2", "42".into(), first, &store, ConflictPolicy::UseExisting).await;
+/// assert!(matches!(other, Err(RunConflict::DefinitionMismatch { expected, found }) if expected == "order 2" && found == "order 1"));
+/// # Ok::<(), RunConflict>(())
+/// # }).unwrap();
+/// ```
 pub async fn prepare_run<B>(
     instance_id: impl AsRef<str>,
     definition_hash: impl Into<DefinitionHash>,

@@ -26,6 +26,20 @@ pub type BackendResult<T> = Result<T, BackendError>;
 ///
 /// Weaker than the names suggest: a store knows no plan, so a loaded snapshot does not tell what follows a delay or a wait
 /// (`next_task_id` is `None` there; [`WorkflowSnapshot::tell_next`] fills it in), and it shows where the root branch stands, not those of a fork.
+///
+/// ```
+/// use sayiir_core::snapshot::TaskHint;
+/// use sayiir_persistence::{ConflictPolicy, InMemoryBackend, SnapshotStore, prepare_run};
+///
+/// # futures_executor::block_on(async {
+/// let store = InMemoryBackend::new();
+/// prepare_run("order-17", "order", "42".into(), TaskHint::new("charge", None, &[]), &store, ConflictPolicy::Fail).await?;
+/// let snapshot = store.load_snapshot("order-17").await?;
+/// assert_eq!(snapshot.initial_input_bytes().as_deref(), Some(&b"42"[..]));
+/// assert_eq!(store.list_snapshots().await?, ["order-17"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 pub trait SnapshotStore: MaybeSend + MaybeSync {
     /// Stores a snapshot, and stamps it with its times and its place in the store.
     fn save_snapshot(&self, snapshot: &mut WorkflowSnapshot) -> impl Future<Output = BackendResult<()>> + MaybeSend;
@@ -55,6 +69,20 @@ pub trait SnapshotStore: MaybeSend + MaybeSync {
 /// Weaker than a store's own operations: the two checks look, apply and then forget, one after the other. A crash in between
 /// leaves the request applied and still recorded, which asks for nothing more; of two that check at once both may say that they did.
 /// An event that is consumed is gone, whatever becomes of its consumer: a workflow's own wait uses it together with its step.
+///
+/// ```
+/// use sayiir_core::snapshot::TaskHint;
+/// use sayiir_persistence::{ConflictPolicy, InMemoryBackend, SignalStore, prepare_run};
+///
+/// # futures_executor::block_on(async {
+/// let store = InMemoryBackend::new();
+/// prepare_run("order-17", "order", "42".into(), TaskHint::new("charge", None, &[]), &store, ConflictPolicy::Fail).await?;
+/// store.send_event("order-17", "approved", "true".into()).await?;
+/// assert_eq!(store.consume_event("order-17", "approved").await?.as_deref(), Some(&b"true"[..]));
+/// assert_eq!(store.consume_event("order-17", "approved").await?, None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 pub trait SignalStore: MaybeSend + MaybeSync {
     /// Records a request, to be applied at the next task boundary.
     fn store_signal(
@@ -90,6 +118,24 @@ pub trait SignalStore: MaybeSend + MaybeSync {
 ///
 /// For a [`Store`] a claim is a lease like a worker's: no worker runs the task meanwhile, and a result that comes after
 /// somebody else took the task is refused. Keeping a claim is up to its worker: nothing renews it by itself.
+///
+/// ```
+/// use sayiir_core::snapshot::TaskHint;
+/// use sayiir_persistence::{ConflictPolicy, InMemoryBackend, TaskClaimStore, prepare_run};
+///
+/// # futures_executor::block_on(async {
+/// let store = InMemoryBackend::new();
+/// prepare_run("order-17", "order", "42".into(), TaskHint::new("charge", None, &[]), &store, ConflictPolicy::Fail).await?;
+/// let minute = chrono::Duration::minutes(1);
+/// for task in store.find_available_tasks("me", 10, minute * 5, &[]).await? {
+///     if let Some(claim) = store.claim_task(&task.instance_id, &task.task_id, "me", Some(minute)).await? {
+///         assert!(!claim.is_expired());
+///         store.release_task_claim(&task.instance_id, &task.task_id, "me").await?;
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 pub trait TaskClaimStore: MaybeSend + MaybeSync {
     /// Claims the task, if the instance stands at it, is due there, and nobody holds it. `None` otherwise. A claim whose time
     /// is over can be taken over. Without a `ttl` the claim lasts 5 minutes.
@@ -132,6 +178,20 @@ pub trait TaskClaimStore: MaybeSend + MaybeSync {
 }
 
 /// Results of tasks.
+///
+/// ```
+/// use sayiir_core::snapshot::TaskHint;
+/// use sayiir_persistence::{ConflictPolicy, InMemoryBackend, SnapshotStore, TaskResultStore, prepare_run};
+///
+/// # futures_executor::block_on(async {
+/// let store = InMemoryBackend::new();
+/// prepare_run("order-17", "order", "42".into(), TaskHint::new("charge", None, &[]), &store, ConflictPolicy::Fail).await?;
+/// assert_eq!(store.load_task_result("order-17", &"charge".into()).await?, None);
+/// store.save_task_result("order-17", &"charge".into(), "43".into()).await?;
+/// assert_eq!(store.load_task_result("order-17", &"charge".into()).await?.as_deref(), Some(&b"43"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 pub trait TaskResultStore: MaybeSend + MaybeSync {
     /// What the task gave last, if it has given anything; [`BackendError::NotFound`] for an unknown instance. The id is that
     /// of a node path, or of a task that stands anywhere.
@@ -142,6 +202,18 @@ pub trait TaskResultStore: MaybeSend + MaybeSync {
 /// durable backend, and what runners and clients can be built on.
 ///
 /// No two of the traits share a name, so a function with this bound calls all of them as methods.
+///
+/// ```
+/// use sayiir_persistence::{BackendResult, InMemoryBackend, PersistentBackend};
+///
+/// async fn how_many(store: &impl PersistentBackend) -> BackendResult<usize> {
+///     Ok(store.list_snapshots().await?.len())
+/// }
+/// # futures_executor::block_on(async {
+/// assert_eq!(how_many(&InMemoryBackend::new()).await?, 0);
+/// # Ok::<(), sayiir_persistence::BackendError>(())
+/// # }).unwrap();
+/// ```
 pub trait PersistentBackend: Store + SnapshotStore + SignalStore + TaskClaimStore + TaskResultStore {}
 
 impl<B: Store + SnapshotStore + SignalStore + TaskClaimStore + TaskResultStore> PersistentBackend for B {}

@@ -66,6 +66,20 @@ impl<B> Clone for WorkflowClient<B> {
 }
 
 /// How an instance ended.
+///
+/// ```
+/// use sayiir_runtime::prelude::*;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+/// let flow = workflow! { name: "double", steps: [double(x: u32) { 2 * x }] }?;
+/// let store = InMemoryBackend::new();
+/// flow.run_durable(store.clone(), "one", 4).await?;
+/// let outcome = WorkflowClient::new(store).wait("one", None).await?;
+/// assert_eq!(outcome, Outcome { status: WorkflowStatus::Completed, output: Some("8".into()) });
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// Its status.

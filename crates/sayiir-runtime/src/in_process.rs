@@ -22,10 +22,34 @@ const INSTANCE_ID: &str = "in-process";
 ///
 /// A wait for a signal without a timeout ends the run with the status `AwaitingSignal`, for nobody can
 /// send one here.
+///
+/// ```
+/// use sayiir_runtime::prelude::*;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+/// let flow = workflow! { name: "double", steps: [double(x: u32) { 2 * x }] }?;
+/// assert_eq!(InProcessRunner.run(&flow, 4).await?, WorkflowStatus::Completed);
+/// // For the output: `flow.run_once(4)`.
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct InProcessRunner;
 
 /// Runs workflows to a status.
+///
+/// ```
+/// use sayiir_runtime::prelude::*;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+/// let flow = workflow! { name: "fails", steps: [fail(x: u32) { Err::<u32, BoxError>(format!("no {x}").into()) }] }?;
+/// let WorkflowStatus::Failed(error) = InProcessRunner.run(&flow, 4).await? else { unreachable!() };
+/// assert_eq!(error, "fail: attempt 1 failed: no 4");
+/// # Ok(())
+/// # }
+/// ```
 pub trait WorkflowRunner {
     /// Runs `workflow` with `input`.
     ///

@@ -8,6 +8,13 @@ use sayiir_core::time::Clock;
 use sayiir_persistence::{Limits, SystemClock};
 
 /// How sure a write is when it is acknowledged.
+///
+/// ```
+/// use sayiir_sqlite::Synchronous;
+///
+/// // Tests may forget what a power cut takes; programs keep the default.
+/// assert_eq!(Synchronous::default(), Synchronous::Full);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Synchronous {
     /// Every commit is on the disk before it is acknowledged: it survives a power failure. The default.

@@ -50,3 +50,29 @@ fn every_crate_is_in_the_map() {
         assert!(map.contains(&format!("| `{name}` |")), "{name} has no row in docs/ARCHITECTURE.md");
     }
 }
+
+/// Each page of the guide is handed to rustdoc, and each of its programs is one that rustdoc compiles.
+#[test]
+fn every_program_of_the_guide_is_a_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let facade = std::fs::read_to_string(root.join("crates/sayiir/src/lib.rs")).unwrap();
+    let index = std::fs::read_to_string(root.join("docs/guide/README.md")).unwrap();
+    let mut programs = 0;
+    for entry in std::fs::read_dir(root.join("docs/guide")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let fences = text.lines().filter_map(|line| line.trim_start().strip_prefix("```")).step_by(2);
+        let rust: Vec<_> = fences.filter(|fence| fence.is_empty() || fence.contains("rust") || fence.contains("ignore")).collect();
+        for fence in &rust {
+            assert!(["rust", "rust,no_run"].contains(fence), "{name}: a block that begins with {fence:?} is not compiled, or not run");
+        }
+        programs += rust.len();
+        let compiled = facade.contains(&format!("docs/guide/{name}\")]"));
+        assert!(rust.is_empty() || compiled, "crates/sayiir/src/lib.rs does not compile the programs of the page {name}");
+        if name != "README.md" {
+            assert!(index.contains(&format!("]({name})")), "docs/guide/README.md does not lead to {name}");
+        }
+    }
+    assert!(programs > 20, "only {programs} programs found");
+}

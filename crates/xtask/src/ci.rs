@@ -92,5 +92,5 @@ fn simulation() -> anyhow::Result<()> {
 }
 
 fn docs() -> anyhow::Result<()> {
-    shell::run(shell::cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+    shell::run(shell::cargo().args(["doc", "--workspace", "--no-deps", "--features", FEATURES]).env("RUSTDOCFLAGS", "-D warnings"))
 }

@@ -85,6 +85,12 @@ pub mod sealed {
 use sealed::{DecodeValue, EncodeValue};
 
 /// Makes values payloads.
+///
+/// ```
+/// use sayiir_core::codec::{Encoder, JsonCodec};
+///
+/// assert_eq!(JsonCodec.encode(&(1, "two")).unwrap(), "[1,\"two\"]");
+/// ```
 pub trait Encoder: MaybeSend + MaybeSync + 'static {
     /// The codec's name, which is part of the identity of every definition built with it: an instance whose
     /// payloads are of one codec is never given to a workflow of another.
@@ -114,6 +120,13 @@ pub trait Encoder: MaybeSend + MaybeSync + 'static {
 }
 
 /// Makes payloads values.
+///
+/// ```
+/// use sayiir_core::codec::{Decoder, JsonCodec};
+///
+/// let pair: (u32, String) = JsonCodec.decode("[1,\"two\"]".into()).unwrap();
+/// assert_eq!(pair, (1, "two".to_owned()));
+/// ```
 pub trait Decoder: MaybeSend + MaybeSync + 'static {
     /// Decodes a value of a type that this codec can carry.
     fn decode<T>(&self, bytes: Bytes) -> Result<T, BoxError>
@@ -125,6 +138,17 @@ pub trait Decoder: MaybeSend + MaybeSync + 'static {
 }
 
 /// Both directions.
+///
+/// ```
+/// use sayiir_core::codec::sealed::{DecodeValue, EncodeValue};
+/// use sayiir_core::codec::{Codec, JsonCodec};
+/// use sayiir_core::error::BoxError;
+///
+/// fn same<C: Codec + EncodeValue<u32> + DecodeValue<u32>>(codec: &C, value: u32) -> Result<u32, BoxError> {
+///     codec.decode(codec.encode(&value)?)
+/// }
+/// assert_eq!(same(&JsonCodec, 5).unwrap(), 5);
+/// ```
 pub trait Codec: Encoder + Decoder {}
 
 impl<C: Encoder + Decoder> Codec for C {}

@@ -108,6 +108,14 @@ impl Error for Told {
 }
 
 /// What an error of a task says about another attempt.
+///
+/// ```
+/// use std::time::Duration;
+/// use sayiir_core::error::{Retry, RetryAfter};
+///
+/// let busy = RetryAfter::new(Duration::from_secs(60), "the bank is busy");
+/// assert_eq!(Retry::of(&busy), Retry::After(Duration::from_secs(60)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
     /// The task's retry policy decides.
@@ -184,6 +192,37 @@ pub trait TaskError: Error {
 }
 
 /// The error with what it says about another attempt, as drivers understand it.
+///
+/// ```
+/// use sayiir_core::error::{BoxError, Retry, TaskError, advised};
+///
+/// #[derive(Debug)]
+/// struct Refused;
+///
+/// impl std::fmt::Display for Refused {
+///     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+///         f.write_str("the card was refused")
+///     }
+/// }
+///
+/// impl std::error::Error for Refused {}
+///
+/// impl TaskError for Refused {
+///     fn retry(&self) -> Retry {
+///         Retry::Never
+///     }
+/// }
+///
+/// fn charge() -> Result<u32, Refused> {
+///     Err(Refused)
+/// }
+///
+/// // Here the error becomes a `BoxError`, which cannot ask it any more.
+/// fn task() -> Result<u32, BoxError> {
+///     Ok(charge().map_err(advised)?)
+/// }
+/// assert_eq!(Retry::of(&*task().unwrap_err()), Retry::Never);
+/// ```
 pub fn advised<E: TaskError + Send + Sync + 'static>(error: E) -> BoxError {
     match error.retry() {
         Retry::ByPolicy => error.into(),

@@ -7,6 +7,19 @@ use crate::ids::DefinitionHash;
 use crate::workflow::DefinitionDiff;
 
 /// One reason why a workflow cannot be built.
+///
+/// ```
+/// use std::sync::Arc;
+/// use sayiir_core::prelude::*;
+///
+/// let context = WorkflowContext::new("twice", Arc::new(JsonCodec), Arc::new(()));
+/// let errors = WorkflowBuilder::new(context)
+///     .then("same", |x: u32| async move { Ok(x + 1) })
+///     .then("same", |x: u32| async move { Ok(x + 2) })
+///     .build()
+///     .unwrap_err();
+/// assert_eq!(errors.into_vec(), [BuildError::DuplicateTaskId("same".to_owned())]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {

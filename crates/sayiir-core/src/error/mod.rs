@@ -13,9 +13,29 @@ pub use build::{BuildError, BuildErrors};
 pub use workflow::WorkflowError;
 
 /// Any error of a task.
+///
+/// ```
+/// use sayiir_core::error::BoxError;
+///
+/// fn half(x: u32) -> Result<u32, BoxError> {
+///     let text = (x / 2).to_string();
+///     if x % 2 == 1 { Err("an odd number has no half".into()) } else { Ok(text.parse()?) }
+/// }
+/// assert_eq!(half(3).unwrap_err().to_string(), "an odd number has no half");
+/// ```
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// A payload that could not be encoded or decoded.
+///
+/// ```
+/// use sayiir_core::codec::{Decoder, JsonCodec};
+/// use sayiir_core::error::{CodecError, error_chain};
+///
+/// let source = JsonCodec.decode::<u32>("\"five\"".into()).unwrap_err();
+/// let error = CodecError::Decode { type_name: "u32", context: "the event \"go\"".to_owned(), source };
+/// assert_eq!(error.to_string(), "could not decode a u32 from the event \"go\"");
+/// assert!(error_chain(&error).contains("invalid type: string"), "the cause comes behind it");
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
     /// A value could not be encoded.

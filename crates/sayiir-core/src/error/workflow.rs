@@ -6,6 +6,13 @@ use crate::ids::DefinitionHash;
 use crate::workflow::DefinitionDiff;
 
 /// Why a workflow did not give an output.
+///
+/// ```
+/// use sayiir_core::error::WorkflowError;
+///
+/// let error = WorkflowError::BranchKeyNotFound { node: "size".to_owned(), key: "huge".to_owned() };
+/// assert_eq!(error.to_string(), "the route at \"size\" has no branch for the key \"huge\", and no default branch");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkflowError {

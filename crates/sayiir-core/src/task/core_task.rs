@@ -8,6 +8,24 @@ use crate::error::BoxError;
 use crate::future::{MaybeSend, MaybeSync};
 
 /// A task: an async function of one input.
+///
+/// ```
+/// use std::future::{Ready, ready};
+/// use sayiir_core::error::BoxError;
+/// use sayiir_core::task::CoreTask;
+///
+/// struct Double;
+///
+/// impl CoreTask for Double {
+///     type Input = u32;
+///     type Output = u32;
+///     type Future = Ready<Result<u32, BoxError>>;
+///
+///     fn run(&self, x: u32) -> Self::Future {
+///         ready(Ok(2 * x))
+///     }
+/// }
+/// ```
 pub trait CoreTask: MaybeSend + MaybeSync + 'static {
     /// What it takes.
     type Input: 'static;

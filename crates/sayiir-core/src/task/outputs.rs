@@ -13,6 +13,23 @@ use crate::codec::sealed::DecodeValue;
 use crate::error::{BoxError, CodecError, DoNotRetry, WorkflowError};
 
 /// The outputs of a fork's branches, decoded when they are asked for.
+///
+/// ```
+/// use std::sync::Arc;
+/// use sayiir_core::prelude::*;
+///
+/// let workflow = WorkflowBuilder::new(WorkflowContext::new("sum", Arc::new(JsonCodec), Arc::new(())))
+///     .fork()
+///     .branch("double", |x: u32| async move { Ok(2 * x) })
+///     .branch("text", |x: u32| async move { Ok(x.to_string()) })
+///     .join("join", |outputs: BranchOutputs<_>| async move {
+///         let double: u32 = outputs.get_by_id("double")?;
+///         let text: String = outputs.get_by_id("text")?;
+///         Ok(format!("{text} and {double}, of {} branches", outputs.len()))
+///     })
+///     .build()?;
+/// # Ok::<(), BuildErrors>(())
+/// ```
 pub struct BranchOutputs<C> {
     codec: Arc<C>,
     names: Vec<Arc<str>>,

@@ -11,6 +11,21 @@ use crate::priority::Priority;
 use crate::task::{RetryPolicy, TaskMetadata};
 
 /// What kind of node it is.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use sayiir_core::prelude::*;
+///
+/// let workflow = WorkflowBuilder::new(WorkflowContext::new("order", Arc::new(JsonCodec), Arc::new(())))
+///     .then("charge", |euros: u32| async move { Ok(euros) })
+///     .delay("pause", Duration::from_secs(60))
+///     .build()?;
+/// let kinds: Vec<_> = workflow.iter_nodes().map(|node| node.kind).collect();
+/// assert_eq!(kinds, [NodeKind::Task, NodeKind::Delay]);
+/// assert_eq!(NodeKind::AwaitSignal.to_string(), "await_signal");
+/// # Ok::<(), BuildErrors>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeKind {

@@ -21,6 +21,25 @@ use crate::error::RuntimeError;
 ///
 /// Whichever way a worker ends, nothing is lost: what it held is given back, and at most the tasks that ran are run again. Where
 /// the store cannot be told, or the process is killed, its leases end by themselves.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use sayiir_runtime::prelude::*;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+/// let flow = workflow! { name: "double", steps: [double(x: u32) { 2 * x }] }?;
+/// let store = InMemoryBackend::new();
+/// let handle = LocalWorker::builder(store.clone()).spawn(WorkflowSet::new().with(Arc::new(flow.clone()))).await?;
+/// let client = WorkflowClient::new(store);
+/// client.submit(&flow, "one", 4).await?;
+/// assert_eq!(client.wait_for(&flow, "one", Some(Duration::from_secs(30))).await?, 8);
+/// handle.shutdown(); // what runs may end
+/// handle.join().await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct WorkerHandle<B> {
     backend: Arc<B>,
     stop: Arc<Stop>,

@@ -94,7 +94,7 @@ async fn joins_have_parts_and_any_codec_may_carry_the_rest() {
     let flow = workflow! {
         name: "joined",
         codec: RkyvCodec,
-        steps: [left(x: u32) { Ok(branch(x).await?) } || right(x: u32) { Ok(branch(x).await?) }, total, told(count: usize) { u64::try_from(count) }],
+        steps: [left(x: u32) { branch(x).await } || right(x: u32) { branch(x).await }, total, told(count: usize) { u64::try_from(count) }],
     };
     let flow = flow.unwrap();
     let (_directory, store) = sqlite().await;

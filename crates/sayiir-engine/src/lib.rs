@@ -9,9 +9,11 @@
 mod advance;
 mod decide;
 mod retry;
+mod rewind;
 mod value;
 mod words;
 
 pub use decide::decide;
 pub use retry::backoff;
+pub use rewind::{RewindError, RewindPoint, check_rewind, rewind_point};
 pub use words::{Decision, Definition, Effect, Input, MAX_CRASHES, RetryAdvice, RunTask, TaskFailure};

@@ -66,6 +66,10 @@ pub enum BackendError {
     CannotCancel(Detail),
     /// The instance cannot be paused or unpaused.
     CannotPause(Detail),
+    /// The instance cannot be retried: it has not failed.
+    CannotRetry(Detail),
+    /// The instance cannot be rewound to that node.
+    CannotRewind(Detail),
     /// Another worker holds it.
     ClaimLost(Detail),
     /// The snapshot is older than what is stored, and was not saved: load it again.
@@ -80,6 +84,8 @@ impl BackendError {
             Self::Backend(detail) => ("backend error", detail),
             Self::CannotCancel(detail) => ("Cannot cancel", detail),
             Self::CannotPause(detail) => ("Cannot pause", detail),
+            Self::CannotRetry(detail) => ("Cannot retry", detail),
+            Self::CannotRewind(detail) => ("Cannot rewind", detail),
             Self::ClaimLost(detail) => ("claim lost", detail),
             Self::Stale(detail) => ("the snapshot is stale", detail),
         }

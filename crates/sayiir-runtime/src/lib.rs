@@ -22,7 +22,7 @@ pub mod trace_context;
 mod worker;
 
 pub use checkpointing::CheckpointingRunner;
-pub use client::{Outcome, TaskRef, WorkflowClient};
+pub use client::{Outcome, Rewinding, Submission, TaskRef, WorkflowClient};
 pub use error::RuntimeError;
 pub use executor::{TaskCall, TaskExecutor};
 pub use failure::InstanceFailure;

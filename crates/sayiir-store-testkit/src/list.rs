@@ -142,6 +142,7 @@ macro_rules! for_each_case {
             fork_join {
                 a_fork_makes_its_children
                 the_last_child_readies_its_parent_for_its_owner
+                a_child_that_ends_with_an_event_readies_its_parent
                 children_in_one_batch_are_all_counted
                 children_of_many_owners_are_counted_once
                 a_join_under_a_pause_is_held

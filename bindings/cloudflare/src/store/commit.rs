@@ -364,15 +364,13 @@ impl Write<'_> {
     fn outcome(&self, mut answers: Answers) -> Outcome<CommitOutcome> {
         answers.skip(1);
         let journaled = if self.transition.entry.is_some() { answers.first()? } else { None };
-        if self.transition.next == Next::EndBranch {
-            answers.skip(2);
-            let parent = answers.first()?.map(|row| view(&row, self.now)).transpose()?;
-            return accepted(&journaled.ok_or_else(nothing_written)?, parent);
-        }
-        match journaled {
-            Some(row) => accepted(&row, None),
+        // Between the two may be what became of an event.
+        let last = answers.rows.next_back().and_then(|rows| rows.into_iter().next());
+        match (journaled, &self.transition.next) {
+            (Some(row), Next::EndBranch) => accepted(&row, last.map(|row| view(&row, self.now)).transpose()?),
+            (Some(row), _) => accepted(&row, None),
             // Handed back as it was: the last statement tells when.
-            None => accepted(&answers.rows.next_back().and_then(|rows| rows.into_iter().next()).ok_or_else(nothing_written)?, None),
+            (None, _) => accepted(&last.ok_or_else(nothing_written)?, None),
         }
     }
 }

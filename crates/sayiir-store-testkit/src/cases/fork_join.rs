@@ -1,8 +1,10 @@
 //! Forks and joins: every child is counted once, and the last one readies its parent.
 
+use std::sync::Arc;
+
 use sayiir_core::branch::{LeaseId, Phase};
 use sayiir_core::journal::EntryKind;
-use sayiir_core::transition::Wake;
+use sayiir_core::transition::{EventGuard, Transition, Wake};
 use sayiir_core::workflow::WorkflowStatus;
 use sayiir_persistence::{BranchView, CommitOutcome, ControlAction, Refusal};
 
@@ -48,6 +50,19 @@ pub fn the_last_child_readies_its_parent_for_its_owner(make: Factory<'_>) {
     bench.refused(one, finish(&ready, "late"), Refusal::LeaseLost);
     bench.ok(two, finish(&ready, "joined"));
     assert_eq!(bench.record("i").output.as_deref(), Some(&b"joined"[..]));
+}
+
+pub fn a_child_that_ends_with_an_event_readies_its_parent(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let lease = bench.lease();
+    let parent = bench.start_held("i", lease);
+    bench.ok(lease, fork(&parent, "f", 1, 1));
+    let seq = bench.send("i", "go", "payload");
+    let child = held(&bench, lease, &parent).remove(0);
+    let with_event = Transition { guard: EventGuard::Use { name: Arc::from("go"), seq }, ..end(&child, "payload") };
+    let ready = bench.ok(lease, with_event).expect("the last child readies the parent");
+    assert_eq!((ready.branch, ready.revision, ready.pending), (parent.branch.clone(), parent.revision + 2, 0));
+    assert!(ready.events.is_empty(), "the event is used up");
 }
 
 pub fn children_in_one_batch_are_all_counted(make: Factory<'_>) {

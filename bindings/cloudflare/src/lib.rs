@@ -2,8 +2,10 @@
 //! Durable Objects.
 //!
 //! [`SqlStore`] is the one store of both: every operation is a list of statements that a [`Sql`] runs as one transaction,
-//! without a look in between.
+//! without a look in between. What JavaScript calls is in `js`, which only wasm32 has.
 
+#[cfg(target_arch = "wasm32")]
+pub mod js;
 pub mod sql;
 mod store;
 

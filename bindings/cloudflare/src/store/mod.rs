@@ -30,7 +30,7 @@ use sayiir_core::future::MaybeSend;
 use sayiir_core::time::{Clock, Timestamp};
 use sayiir_persistence::{Limits, StoreFuture, Wakeups};
 
-use crate::sql::{Row, Sql, Statement};
+use crate::sql::{Row, Sql, SqlError, Statement};
 use clock::StoreClock;
 use fault::{Fault, Outcome};
 
@@ -61,21 +61,26 @@ pub struct SqlStoreOptions {
     pub clock: Arc<dyn Clock>,
     /// The sizes that are accepted.
     pub limits: Limits,
+    /// The tables were seen before, by another store of this process: they are not looked at first.
+    pub prepared: bool,
 }
 
 impl SqlStoreOptions {
     /// D1's sizes, on this clock.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, limits: Limits { payload_bytes: PAYLOAD_BYTES, name_bytes: 2 << 10, error_bytes: 32 << 10, ..Limits::default() } }
+        let limits = Limits { payload_bytes: PAYLOAD_BYTES, name_bytes: 2 << 10, error_bytes: 32 << 10, ..Limits::default() };
+        Self { clock, limits, prepared: false }
     }
 }
 
 impl SqlStore {
     /// A store in this database. Its tables are made, or their version is checked, on first use.
     pub fn new(sql: Arc<dyn Sql>, options: SqlStoreOptions) -> Self {
-        let SqlStoreOptions { clock, limits } = options;
+        let SqlStoreOptions { clock, limits, prepared } = options;
         let (clock, wakeups) = (StoreClock::new(clock), Wakeups::new());
-        Self { shared: Arc::new(Shared { sql, clock, wakeups, limits, prepared: OnceCell::new() }) }
+        Self {
+            shared: Arc::new(Shared { sql, clock, wakeups, limits, prepared: if prepared { OnceCell::from(()) } else { OnceCell::new() } }),
+        }
     }
 
     fn now(&self) -> Timestamp {
@@ -94,7 +99,15 @@ impl SqlStore {
     async fn batch(&self, statements: Vec<Statement>) -> Outcome<Answers> {
         let sql = &self.shared.sql;
         self.shared.prepared.get_or_try_init(|| schema::prepare(&**sql)).await?;
-        Ok(Answers { rows: sql.batch(statements).await?.into_iter() })
+        let rows = match sql.batch(statements.clone()).await {
+            // Somebody has emptied the database since.
+            Err(SqlError::NoTable(_)) => {
+                schema::prepare(&**sql).await?;
+                sql.batch(statements).await?
+            }
+            answered => answered?,
+        };
+        Ok(Answers { rows: rows.into_iter() })
     }
 
     /// Runs one statement, which reads.

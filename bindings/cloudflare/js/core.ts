@@ -1,0 +1,94 @@
+// The engine's instance of WebAssembly, one for each isolate. A panic ends it: what is on its way fails, and the next call
+// gets a fresh one. Objects of an instance that has ended are never used again.
+
+import { BackendError, TaskError, WorkflowError } from "@sayiir/flow-js";
+import * as wasm from "../pkg/sayiir_cloudflare.js";
+import module from "../pkg/sayiir_cloudflare_bg.wasm";
+
+/** The id belongs to an instance that is there already, and the conflict policy is to refuse. */
+export class InstanceAlreadyExistsError extends BackendError {
+  override name = "InstanceAlreadyExistsError";
+}
+
+/** Counts the instances of the engine. */
+let generation = 0;
+let state: "none" | "live" | "dead" = "none";
+const onTheirWay = new Set<(error: Error) => void>();
+
+/** The engine, fresh if the last one has panicked; `generation` tells objects of one instance from those of another. */
+export function engine(): { wasm: typeof wasm; generation: number } {
+  if (state !== "live") {
+    if (state === "none") wasm.initSync({ module });
+    generation += 1;
+    state = "live";
+    wasm.onPanic(panicked);
+  }
+  return { wasm, generation };
+}
+
+function panicked(text: string): void {
+  state = "dead";
+  const failed = [...onTheirWay];
+  onTheirWay.clear();
+  for (const reject of failed) reject(new WorkflowError(`the engine panicked: ${text}; what is stored is whole, and the next call finds a fresh engine`));
+}
+
+/** Calls the engine and reads the JSON of its answer. */
+export async function call(start: (core: ReturnType<typeof engine>) => Promise<string>): Promise<any> {
+  let fail: (error: Error) => void = () => {};
+  const failed = new Promise<never>((_, reject) => {
+    fail = reject;
+  });
+  onTheirWay.add(fail);
+  try {
+    return JSON.parse(await Promise.race([begin(start), failed]));
+  } catch (error) {
+    throw typed(error);
+  } finally {
+    onTheirWay.delete(fail);
+    failed.catch(() => {});
+  }
+}
+
+async function begin(start: (core: ReturnType<typeof engine>) => Promise<string>): Promise<string> {
+  const before = engine();
+  try {
+    return await start(before);
+  } catch (error) {
+    if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+    // The trap that follows a panic, which has told by itself; or one of another kind.
+    if (before.generation === generation && state === "live") {
+      wasm.restart();
+      panicked(error.message);
+    }
+    return await new Promise<never>(() => {});
+  }
+}
+
+/** An error of the engine as one of the package's classes. */
+export function typed(error: unknown): Error {
+  if (error instanceof Error) return error;
+  const { kind, message } = error as { kind?: string; message?: string };
+  const text = message ?? String(error);
+  switch (kind) {
+    case "already_exists":
+      return new InstanceAlreadyExistsError(text);
+    case "backend":
+    case "definition_mismatch":
+    case "not_found":
+    case "refused":
+      return new BackendError(text);
+    case "task":
+      return new TaskError(text);
+    default:
+      return new WorkflowError(text);
+  }
+}
+
+/** @internal Makes the engine panic, to show what comes of it. */
+export async function failByPanic(text: string): Promise<void> {
+  await call(async ({ wasm }) => {
+    wasm.failByPanic(text);
+    return "null";
+  });
+}

@@ -1,0 +1,21 @@
+/**
+ * Durable workflows inside Cloudflare Workers: Sayiir's engine, with state in D1 or in Durable Objects.
+ *
+ * @module
+ */
+
+export * from "@sayiir/flow-js";
+export { getTaskContext } from "./context.js";
+export { failByPanic, InstanceAlreadyExistsError } from "./core.js";
+export { SayiirDurableObject } from "./durable-object.js";
+export {
+  Engine,
+  type EngineOptions,
+  type HistoryEntry,
+  type InstanceSummary,
+  type ListOptions,
+  type ResumeAllOptions,
+  type Resumed,
+  type RunOptions,
+  runWorkflow,
+} from "./engine.js";

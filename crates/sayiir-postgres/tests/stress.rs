@@ -45,6 +45,7 @@ struct World {
     over: AtomicBool,
     counts: Mutex<BTreeMap<&'static str, u64>>,
     nonce: AtomicU64,
+    url: String,
 }
 
 impl World {
@@ -160,7 +161,7 @@ fn work(world: &World, number: usize) {
         let outcomes = wait(store.commit(lease, all.clone())).unwrap();
         if rng.f32() < 0.05 {
             world.count("lost replies");
-            asked_again(&all, &outcomes, &wait(store.commit(lease, all.clone())).unwrap());
+            asked_again(world, &all, &outcomes, &wait(store.commit(lease, all.clone())).unwrap());
         }
         let mut keys = Vec::new();
         for (transition, outcome) in all.iter().zip(outcomes) {
@@ -184,12 +185,18 @@ fn work(world: &World, number: usize) {
     }
 }
 
-/// A repeated request is never accepted a second time, and what was accepted is found.
-fn asked_again(all: &[Transition], first: &[CommitOutcome], again: &[CommitOutcome]) {
+/// A repeated request is never accepted a second time, and what was accepted is found, unless its run was replaced twice meanwhile:
+/// only the journal of the run before the present one is kept.
+fn asked_again(world: &World, all: &[Transition], first: &[CommitOutcome], again: &[CommitOutcome]) {
     for ((transition, first), again) in all.iter().zip(first).zip(again) {
         let was = matches!(first, CommitOutcome::Accepted { .. } | CommitOutcome::AlreadyAccepted);
         assert!(!(was && matches!(again, CommitOutcome::Accepted { .. })), "accepted twice: {transition:?}");
-        if was && transition.entry.is_some() {
+        if was && *again == CommitOutcome::Refused(Refusal::Replaced) {
+            world.count("forgotten");
+            let (id, run) = (&transition.instance_id, transition.run);
+            let kept = format!("SELECT count(*) FROM instance WHERE instance_id = '{id}' AND (run = {run} OR previous = {run})");
+            assert_eq!(number(&mut raw(&world.url, "stress"), &kept), 0, "{transition:?}");
+        } else if was && transition.entry.is_some() {
             assert_eq!(*again, CommitOutcome::AlreadyAccepted, "{transition:?}");
         }
     }
@@ -222,6 +229,12 @@ fn trouble(world: &World, number: usize, until: Instant) {
             _ => control(store, &id, ControlAction::Cancel),
         }
     }
+}
+
+/// Ten seconds, or as many as `SAYIIR_STRESS_SECONDS` says.
+fn trouble_lasts() -> Duration {
+    let asked = std::env::var("SAYIIR_STRESS_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(asked.unwrap_or(10))
 }
 
 /// Lets everything come to its end: every run must, or something is stuck.
@@ -280,8 +293,8 @@ fn check(server: &PgServer) {
 fn nothing_is_lost_doubled_or_stuck() {
     let server = own_server(&Settings::fast());
     let stores = (0..2).map(|_| open_at(&server, options("stress"))).collect();
-    let world = World { stores, over: AtomicBool::new(false), counts: Mutex::default(), nonce: AtomicU64::new(1) };
-    let until = Instant::now() + Duration::from_secs(10);
+    let world = World { stores, over: AtomicBool::new(false), counts: Mutex::default(), nonce: AtomicU64::new(1), url: server.url() };
+    let until = Instant::now() + trouble_lasts();
     thread::scope(|scope| {
         let workers: Vec<_> = (0..4)
             .map(|number| {

@@ -90,8 +90,13 @@ async fn keep(
                 tracing::warn!(%error, "could not renew leases");
                 (timer, looks) = (host.sleep(pace.soon.min(pace.look)), pace.looks - 1);
             }
-        } else if let Err(error) = look(&session).await {
-            tracing::warn!(%error, "could not look at leases");
+        } else {
+            // It may wait for what tasks hold up; the next renewal must not.
+            match select(Box::pin(look(&session)), host.sleep(pace.look)).await {
+                Either::Left((Ok(()), _)) => {}
+                Either::Left((Err(error), _)) => tracing::warn!(%error, "could not look at leases"),
+                Either::Right(_) => tracing::warn!("a look at leases takes long; it is given up"),
+            }
         }
         if told {
             drop(session);

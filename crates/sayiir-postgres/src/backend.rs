@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::future::BoxFuture;
 use sayiir_core::codec::JsonCodec;
@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::announce::{self, Announcer};
+use crate::apart::Apart;
 use crate::commit::{Caps, Committers};
 use crate::connect::{check_server, listening_pool, parse, pool_options, tuned};
 use crate::core::{Core, Mode};
@@ -47,6 +48,9 @@ struct Shared {
     limits: Limits,
     runtime: Handle,
     listening: [AbortHandle; 2],
+    /// Where leases are kept, and how it connects.
+    apart: OnceLock<Option<Apart>>,
+    connect: PgConnectOptions,
 }
 
 impl<C> PostgresBackend<C> {
@@ -95,7 +99,7 @@ impl<C> PostgresBackend<C> {
         let runtime = Handle::try_current();
         let runtime = runtime.map_err(|_| misused("a PostgreSQL store is opened within a tokio runtime"))?;
         let listening = listening_pool(connect.clone());
-        let pool = pool.connect_lazy_with(connect);
+        let pool = pool.connect_lazy_with(connect.clone());
         let origin = prepare(&pool, &options).await.map_err(Fault::into_store_error)?;
         let PostgresOptions { pool: _, schema, migrate: _, limits, committers, batch_transitions, batch_bytes, clock } = options;
         let announcer = Announcer::new(&schema, origin);
@@ -108,7 +112,8 @@ impl<C> PostgresBackend<C> {
         ];
         runtime.spawn(announce::announce(Arc::clone(&core)));
         runtime.spawn(Arc::clone(&core).delete_replaced());
-        Ok(Self { shared: Arc::new(Shared { core, committers, limits, runtime, listening }), codec: PhantomData })
+        let shared = Shared { core, committers, limits, runtime, listening, apart: OnceLock::new(), connect };
+        Ok(Self { shared: Arc::new(shared), codec: PhantomData })
     }
 
     pub(crate) fn limits_of(&self) -> &Limits {
@@ -129,8 +134,30 @@ impl<C> PostgresBackend<C> {
         mode: Mode,
         operation: impl for<'t> Fn(&'t mut Tx<'_>) -> BoxFuture<'t, Outcome<T>> + Send + Sync + 'static,
     ) -> StoreFuture<'static, T> {
-        let core = Arc::clone(&self.shared.core);
-        let asked = self.shared.runtime.spawn(async move { core.perform(mode, &operation).await });
+        Self::run_on(&self.shared.runtime, &self.shared.core, mode, operation)
+    }
+
+    /// Runs an operation by which leases are kept: it goes on though tasks hold up the store's runtime.
+    pub(crate) fn run_apart<T: Send + 'static>(
+        &self,
+        mode: Mode,
+        operation: impl for<'t> Fn(&'t mut Tx<'_>) -> BoxFuture<'t, Outcome<T>> + Send + Sync + 'static,
+    ) -> StoreFuture<'static, T> {
+        let Shared { core, runtime, apart, connect, .. } = &*self.shared;
+        match apart.get_or_init(|| Apart::begin(core, connect.clone())) {
+            Some(apart) => Self::run_on(&apart.runtime, &apart.core, mode, operation),
+            None => Self::run_on(runtime, core, mode, operation),
+        }
+    }
+
+    fn run_on<T: Send + 'static>(
+        runtime: &Handle,
+        core: &Arc<Core>,
+        mode: Mode,
+        operation: impl for<'t> Fn(&'t mut Tx<'_>) -> BoxFuture<'t, Outcome<T>> + Send + Sync + 'static,
+    ) -> StoreFuture<'static, T> {
+        let core = Arc::clone(core);
+        let asked = runtime.spawn(async move { core.perform(mode, &operation).await });
         Box::pin(async move {
             asked.await.unwrap_or_else(|error| {
                 let what =

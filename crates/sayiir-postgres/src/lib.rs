@@ -12,6 +12,7 @@
 //! clock decides what is due. Clones share one store.
 
 mod announce;
+mod apart;
 mod backend;
 mod commit;
 mod connect;

@@ -88,11 +88,11 @@ impl<C: 'static> Store for PostgresBackend<C> {
     }
 
     fn leased(&self, lease: LeaseId) -> StoreFuture<'_, Vec<(RunNumber, BranchId, u64)>> {
-        self.run(Mode::Single, move |tx| Box::pin(claim::leased(tx, lease)))
+        self.run_apart(Mode::Single, move |tx| Box::pin(claim::leased(tx, lease)))
     }
 
     fn renew(&self, lease: LeaseId, ttl: Duration, branches: Vec<(RunNumber, BranchId)>) -> StoreFuture<'_, Vec<Option<u64>>> {
-        self.run(Mode::Single, operation!(tx, branches => claim::renew(tx, lease, ttl, &branches)))
+        self.run_apart(Mode::Single, operation!(tx, branches => claim::renew(tx, lease, ttl, &branches)))
     }
 
     fn report_progress(&self, lease: LeaseId, run: RunNumber, branch: BranchId, progress: Bytes) -> StoreFuture<'_, bool> {

@@ -140,14 +140,24 @@ async fn cost(store: Arc<dyn Store>, stuck: usize) -> Cost {
     Cost { calls, handed_out, statements }
 }
 
-/// A store of one kind; another one is one line more.
+/// A new store of each kind; another one is one line more.
 async fn stores() -> (Vec<(&'static str, Arc<dyn Store>)>, tempfile::TempDir) {
     let place = tempfile::tempdir().unwrap();
     let stores: Vec<(_, Arc<dyn Store>)> = vec![
         ("memory", Arc::new(InMemoryBackend::new())),
         ("sqlite", Arc::new(SqliteBackend::open(place.path().join("starve.db")).await.unwrap())),
+        #[cfg(feature = "postgres")]
+        ("postgres", postgres().await),
     ];
     (stores, place)
+}
+
+#[cfg(feature = "postgres")]
+async fn postgres() -> Arc<dyn Store> {
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let schema = format!("starve_{}", NEXT.fetch_add(1, std::sync::atomic::Ordering::SeqCst));
+    let url = sayiir_pg_testserver::shared().unwrap().url();
+    Arc::new(sayiir::PostgresBackend::<JsonCodec>::open_with(&url, sayiir::PostgresOptions::default().with_schema(schema)).await.unwrap())
 }
 
 #[tokio::test]

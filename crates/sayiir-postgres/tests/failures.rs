@@ -327,6 +327,24 @@ fn damaged_rows_are_told_and_set_aside() {
     assert!(matches!(gone, StoreError::Schema { .. }), "{gone:?}");
 }
 
+/// As a failover to a standby that lags behind does, which a running process does not notice.
+#[test]
+fn lanes_that_are_gone_are_made_again() {
+    let schema = fresh_schema() + "_lanes";
+    let store = open(options(&schema));
+    let lease = session(&store);
+    let start = |id: &str| wait(store.start(request(id, 1, None))).unwrap();
+    start("before");
+    let mut raw = raw(&shared().unwrap().url(), &schema);
+    execute(&mut raw, "DELETE FROM branch; DELETE FROM instance; DELETE FROM lane; DELETE FROM definition");
+    start("after");
+    let taken = wait(store.claim(everything(10, lease))).unwrap();
+    assert_eq!(taken.iter().map(|view| &*view.instance_id).collect::<Vec<_>>(), ["after"]);
+    execute(&mut raw, "UPDATE definition SET hash = sha256('another')");
+    start("renamed");
+    assert_eq!(wait(store.claim(everything(10, lease))).unwrap()[0].definition, definition().hash);
+}
+
 #[test]
 fn no_message_tells_a_password() {
     let port = shared().unwrap().port();

@@ -21,7 +21,7 @@ use crate::tx::Tx;
 
 /// The numbers of the definition and the lane are made before the transaction: what a process remembers is committed.
 pub(crate) async fn import(tx: &mut Tx<'_>, import: &Import) -> Outcome<ImportOutcome> {
-    let numbers = tx.memo.numbers.of(tx.conn, &import.definition, &import.placement).await?;
+    let numbers = tx.memo.numbers.looked_up(tx.conn, &import.definition, &import.placement).await?;
     let mut transaction = tx.conn.begin().await?;
     let mut inner = Tx::new(&mut transaction, tx.given, tx.memo);
     let outcome = within(&mut inner, import, numbers).await?;

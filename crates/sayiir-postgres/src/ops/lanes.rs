@@ -1,7 +1,8 @@
 //! Definitions and lanes: the small numbers that stand for a definition, and for a definition with tags.
 //!
 //! Their rows are written before the operation that needs them, each in a statement of its own, and never change or
-//! go: so a process may remember their numbers, and nothing waits for them.
+//! go: so a process may remember their numbers, and nothing waits for them. (They do go where a database is put back to an earlier
+//! moment, as by a failover to a standby that lags behind: so a start checks what is remembered.)
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -52,7 +53,18 @@ impl Numbers {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of a definition, and of its lane for this placement.
+    /// Forgets everything: the database is not what it was.
+    pub(crate) fn forget(&self) {
+        *self.known() = Known::default();
+    }
+
+    /// The same, looked up whatever this process remembers.
+    pub(crate) async fn looked_up(&self, conn: &mut PgConnection, definition: &Definition, placement: &Placement) -> Outcome<(i64, i64)> {
+        self.forget();
+        self.of(conn, definition, placement).await
+    }
+
+    /// The number of a definition, and of its lane for this placement. Who trusts it checks it in the statement that does.
     pub(crate) async fn of(&self, conn: &mut PgConnection, definition: &Definition, placement: &Placement) -> Outcome<(i64, i64)> {
         let definition = self.definition(conn, definition).await?;
         let key = (definition, Arc::clone(&placement.tags));

@@ -37,9 +37,11 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Report> {
 
     // What was just written is still looked at for a second.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let (cpu, stated) = (cpu_seconds(), place.statements().await?);
+    let stated = place.statements_at_rest().await?;
+    let (cpu, begun) = (cpu_seconds(), Instant::now());
     tokio::time::sleep(Duration::from_secs(args.idle)).await;
-    let (idle_cpu, idle_queries) = (cpu_seconds() - cpu, place.statements().await? - stated);
+    let idle_queries = place.statements_at_rest().await? - stated;
+    let (idle_cpu, idle_seconds) = (cpu_seconds() - cpu, begun.elapsed().as_secs_f64());
 
     client.send_event("bench-0", "go", "7").await?;
     ensure!(client.wait_for(&flow, "bench-0", Some(Duration::from_secs(5))).await? == 7, "a parked instance goes on");
@@ -66,7 +68,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Report> {
         bytes_per_step: bytes / instances as f64,
         more: More {
             seconds_to_park: Some(seconds),
-            idle_seconds: Some(args.idle as f64),
+            idle_seconds: Some(idle_seconds),
             idle_cpu_seconds: Some(idle_cpu),
             idle_queries: Some(idle_queries),
             parked_mb: Some(parked_mb),

@@ -82,12 +82,19 @@ pub(crate) async fn open(address: &str) -> anyhow::Result<Arc<dyn Store>> {
 }
 
 impl Place {
-    /// The statements that this process has asked of SQLite, or the transactions that everybody has asked of the PostgreSQL server.
+    /// The statements that this process has asked of SQLite, or the writing transactions of everybody on the PostgreSQL server.
     #[allow(clippy::cast_precision_loss, reason = "a figure")]
     pub(crate) async fn statements(&self) -> anyhow::Result<f64> {
         let Some((url, _)) = self.address.split_once('#') else { return Ok(sayiir::sqlite_statements() as f64) };
-        // Servers tell such figures a second late.
-        tokio::time::sleep(Duration::from_millis(1200)).await;
+        let sql = "select txid_snapshot_xmax(txid_current_snapshot())::float8";
+        Ok(sqlx::query_scalar(sql).fetch_one(&mut PgConnection::connect(url).await?).await?)
+    }
+
+    /// The statements so far, those that only read included, once nobody asks more of them than now and then.
+    pub(crate) async fn statements_at_rest(&self) -> anyhow::Result<f64> {
+        let Some((url, _)) = self.address.split_once('#') else { return self.statements().await };
+        // A connection that has come to rest tells its counts within ten seconds.
+        tokio::time::sleep(Duration::from_secs(11)).await;
         let sql = "select sum(xact_commit + xact_rollback)::float8 from pg_stat_database where datname = current_database()";
         Ok(sqlx::query_scalar(sql).fetch_one(&mut PgConnection::connect(url).await?).await?)
     }

@@ -16,6 +16,8 @@ pub const INSTANCES: &str = "sayiir_instances_total";
 pub const LEASES_LOST: &str = "sayiir_leases_lost_total";
 /// Gauge: branches that this process drives now. At a worker's concurrency, work waits.
 pub const BRANCHES_DRIVEN: &str = "sayiir_branches_driven";
+/// Gauge: the queue: branches that a worker could take now, in the whole store, when this process last asked for `WorkflowClient::stats`.
+pub const BRANCHES_DUE: &str = "sayiir_branches_due";
 /// Gauge: requests that wait for the SQLite store's writer, when it last took some.
 pub const QUEUE_DEPTH: &str = "sayiir_store_queue_depth";
 /// Histogram: requests that one transaction of the SQLite store's writer carried.

@@ -15,6 +15,7 @@ pub fn describe() {
     describe_counter!(INSTANCES, Unit::Count, "runs that ended here");
     describe_counter!(LEASES_LOST, Unit::Count, "branches that another worker took over");
     describe_gauge!(BRANCHES_DRIVEN, Unit::Count, "branches that this process drives");
+    describe_gauge!(BRANCHES_DUE, Unit::Count, "branches in the store that a worker could take");
     describe_gauge!(QUEUE_DEPTH, Unit::Count, "requests that wait for the SQLite writer");
     describe_histogram!(COMMIT_BATCH, Unit::Count, "requests in one SQLite transaction");
 }

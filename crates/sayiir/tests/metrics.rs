@@ -34,6 +34,12 @@ async fn steps_failures_retries_latencies_and_batches_are_counted() {
     let bad = workflow! { name: "bad", steps: [fails(_x: u32) { Err::<u32, BoxError>("always".into()) }] }.unwrap();
     assert!(matches!(runner.run(&bad, "bad", 3).await.unwrap(), WorkflowStatus::Failed(_)));
 
+    let client = WorkflowClient::from_shared(Arc::clone(runner.backend()));
+    for id in ["waits-1", "waits-2"] {
+        client.submit(&good, id, 3).await.unwrap();
+    }
+    assert_eq!(client.stats().await.unwrap().branches.due, 2);
+
     let mut found: BTreeMap<String, DebugValue> = BTreeMap::new();
     for (key, unit, description, value) in snapshotter.snapshot().into_vec() {
         let (_, key) = key.into_parts();
@@ -60,6 +66,7 @@ async fn steps_failures_retries_latencies_and_batches_are_counted() {
     assert!(seconds.len() == 4 && seconds.iter().all(|seconds| (0.0..60.0).contains(seconds)), "{seconds:?}");
     let batches = values(names::COMMIT_BATCH);
     assert!(!batches.is_empty() && batches.iter().all(|batch| *batch >= 1.0));
+    assert!(matches!(found.get(names::BRANCHES_DUE), Some(DebugValue::Gauge(due)) if due.into_inner() == 2.0), "nobody has taken them");
     assert!(matches!(found.get(names::QUEUE_DEPTH), Some(DebugValue::Gauge(_))));
     assert!(matches!(found.get(names::BRANCHES_DRIVEN), Some(DebugValue::Gauge(left)) if left.into_inner() == 0.0));
 }

@@ -166,7 +166,12 @@ impl<B: Store> WorkflowClient<B> {
     /// # }
     /// ```
     pub async fn stats(&self) -> Result<StoreStats, RuntimeError> {
-        Ok(self.backend.stats().await?)
+        let stats = self.backend.stats().await?;
+        // An exporter that is asked for figures asks for these first.
+        #[cfg(feature = "metrics")]
+        #[allow(clippy::cast_precision_loss, reason = "a gauge is a float, and there are fewer than 2^53 branches")]
+        metrics::gauge!(crate::metrics::BRANCHES_DUE).set(stats.branches.due as f64);
+        Ok(stats)
     }
 
     /// What may be wrong: work that nobody takes, leases that nobody renews, branches that lost their workers or cannot be read.

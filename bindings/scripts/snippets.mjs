@@ -31,7 +31,7 @@ writeFileSync(
       target: "ES2022",
       module: "ESNext",
       moduleResolution: "Bundler",
-      lib: ["ES2023"],
+      lib: ["ES2023", "ESNext.Disposable"],
       types: ["@cloudflare/workers-types/2023-07-01"],
       strict: true,
       noUncheckedIndexedAccess: true,

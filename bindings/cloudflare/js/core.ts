@@ -85,7 +85,7 @@ export function typed(error: unknown): Error {
   }
 }
 
-/** @internal Makes the engine panic, to show what comes of it. */
+/** Makes the engine panic: for tests that show what comes of it. */
 export async function failByPanic(text: string): Promise<void> {
   await call(async ({ wasm }) => {
     wasm.failByPanic(text);

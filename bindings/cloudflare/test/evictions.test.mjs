@@ -1,0 +1,136 @@
+// The isolate is thrown away: right before and right after every write, and while every task runs. The work goes on from
+// there to the reference's answer, and no step whose result was stored runs again.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { makeFlows } from "./flows.mjs";
+import { newId, World } from "./harness.mjs";
+import { reference } from "./reference.mjs";
+
+const flows = makeFlows(async () => {});
+
+/** Short, so that what an evicted isolate held is soon found. */
+const engine = { leaseMs: 1000 };
+
+const CASES = [
+  ["linear", 1],
+  ["fork", 5],
+  ["route", 50],
+  ["loop", 2],
+  ["delay", 1],
+  ["children", 1],
+  ["signal-timeout", 1],
+  ["everything", 2, { go: [7] }],
+];
+
+const DONE = ["task_completed", "join_completed", "route_taken"];
+
+/** The paths whose results are stored. */
+async function storedPaths(world, store, id) {
+  const history = await world.call(store, "history", [id]).catch((error) => {
+    // Thrown away before anything was stored.
+    if (/not found/.test(error.message)) return [];
+    throw error;
+  });
+  return history.filter(({ kind }) => DONE.includes(kind)).map(({ nodePath }) => nodePath);
+}
+
+async function send(world, store, id, signals) {
+  for (const [signal, values] of Object.entries(signals)) for (const value of values) await world.call(store, "sendSignal", [id, signal, value]);
+}
+
+/** Starts an instance and drives it to its end, unless the isolate goes before. */
+function drive(world, store, name, id, input, options) {
+  return world
+    .call(store, "run", [name, id, input], options)
+    .then(() => world.finish(store, name, id, options))
+    .catch((error) => error);
+}
+
+/** The caller, who got no answer, asks again. Gives the paths that ran in the new isolate. */
+async function goOn(world, store, name, input, id, expected) {
+  await world.call(store, "run", [name, id, input], { engine: { ...engine, conflictPolicy: "use_existing" } });
+  const status = await world.finish(store, name, id, { engine });
+  assert.deepEqual(status, { status: "completed", output: expected.output }, id);
+  return world.ran.filter((one) => one.instanceId === id && one.isolate > 1).map(({ nodePath }) => nodePath);
+}
+
+/** Some at a time. */
+async function each(items, work) {
+  const queue = [...items];
+  await Promise.all(
+    Array.from({ length: 12 }, async () => {
+      for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
+    }),
+  );
+}
+
+for (const [name, input, signals = {}] of CASES) {
+  test(`d1: ${name}, thrown away before and after each of its writes`, { timeout: 240_000 }, async () => {
+    const world = await new World().start();
+    try {
+      const expected = await reference(flows[name], input, signals);
+      // A run that nothing disturbs says how many writes there are.
+      const probe = newId("probe");
+      await send(world, "d1", probe, signals);
+      await drive(world, "d1", name, probe, input, { tag: probe, engine });
+      const writes = world.writes(probe);
+      assert.ok(writes >= 2, `${name} made ${writes} writes`);
+
+      // One instance for each place, all held there; then the isolate goes, and with it all that was under way.
+      const places = Array.from({ length: writes }, (_, n) => ["before", "after"].map((when) => ({ id: newId(`${name}-${when}-${n + 1}`), at: n + 1, when }))).flat();
+      let held = 0;
+      await each(places, async (place) => {
+        const { id, at, when } = place;
+        await send(world, "d1", id, signals);
+        const hit = world.hold(id, at, when).then(() => (held += 1));
+        await Promise.race([hit, drive(world, "d1", name, id, input, { tag: id, engine })]);
+        place.stored = await storedPaths(world, "d1", id);
+      });
+      assert.ok(held >= writes, `${held} of ${places.length} were held`);
+      await world.restart();
+
+      await each(places, async ({ id, stored }) => {
+        const again = await goOn(world, "d1", name, input, id, expected);
+        for (const path of stored) assert.ok(!again.includes(path), `${id}: ${path} was stored and ran again`);
+        const first = world.ran.filter((one) => one.instanceId === id && one.isolate === 1).map(({ nodePath }) => nodePath);
+        assert.deepEqual([...new Set([...first, ...again])].toSorted(), expected.ran.toSorted(), id);
+        assert.equal(new Set(again).size, again.length, `${id}: nothing runs twice in one isolate`);
+      });
+    } finally {
+      await world.end();
+    }
+  });
+}
+
+for (const store of ["d1", "do"]) {
+  for (const [name, input, signals = {}] of CASES) {
+    test(`${store}: ${name}, thrown away while each of its tasks runs`, { timeout: 240_000 }, async () => {
+      const world = await new World().start();
+      try {
+        const expected = await reference(flows[name], input, signals);
+        const held = expected.ran.map((path) => ({ id: newId(name), path }));
+        const paths = new Map(held.map(({ id, path }) => [id, path]));
+        // The first isolate never hears back from the task at that path.
+        world.anyTask = ({ instanceId, nodePath }) => (world.isolate === 1 && paths.get(instanceId) === nodePath ? "hang" : undefined);
+        await each(held, async (one) => {
+          const { id, path } = one;
+          await send(world, store, id, signals);
+          const there = world.next((told) => told.instanceId === id && told.nodePath === path);
+          void drive(world, store, name, id, input, { engine });
+          await there;
+          one.stored = await storedPaths(world, store, id);
+        });
+        await world.restart();
+        await each(held, async ({ id, path, stored }) => {
+          assert.ok(!stored.includes(path), `${path} cannot be stored`);
+          const again = await goOn(world, store, name, input, id, expected);
+          assert.ok(again.includes(path), `${id}: ${path} was never finished`);
+          for (const one of stored) assert.ok(!again.includes(one), `${id}: ${one} was stored and ran again`);
+        });
+      } finally {
+        await world.end();
+      }
+    });
+  }
+}

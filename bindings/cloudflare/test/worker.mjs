@@ -1,0 +1,95 @@
+// The worker under test: calls engines as it is told over HTTP, and reports every task and every write.
+
+import { Engine, getTaskContext, runWorkflow, SayiirDurableObject } from "@sayiir/cloudflare";
+import { decodePayload, encodePayload } from "@sayiir/flow-js";
+import { env } from "cloudflare:workers";
+import { makeFlows } from "./flows.mjs";
+
+const flows = makeFlows(async (name) => {
+  const { instanceId, nodePath, attempt, idempotencyKey, taskId, workflowId } = getTaskContext();
+  const response = await env.TEST.fetch("http://test/ran", {
+    method: "POST",
+    body: JSON.stringify({ name, instanceId, nodePath, attempt, idempotencyKey, taskId, workflowId }),
+  });
+  const { fail, error } = await response.json();
+  if (fail) throw Object.assign(new Error(fail), error);
+});
+
+export default {
+  async fetch(request) {
+    const { store, method, args, options } = decodePayload(await request.text());
+    try {
+      return new Response(encodePayload({ ok: await perform(store, method, args, options) }));
+    } catch (error) {
+      return new Response(encodePayload({ error: { name: error?.name ?? "none", message: error?.message ?? String(error), stack: String(error?.stack) } }));
+    }
+  },
+
+  async scheduled() {
+    const engine = await Engine.create(env.DB);
+    await engine.resumeAll(Object.values(flows), { limit: 50 });
+  },
+};
+
+export class Instances extends SayiirDurableObject {
+  /** Short, so that what an evicted isolate held is soon found. */
+  engineOptions() {
+    return { leaseMs: 1000 };
+  }
+
+  workflows() {
+    return Object.values(flows);
+  }
+}
+
+async function perform(store, method, args, { tag, object, engine: options = {} }) {
+  if (method === "runWorkflow") return await runWorkflow(flows[args[0]], args[1]);
+  if (store === "do") {
+    const id = object ?? (method === "run" || method === "resume" ? args[1] : args[0]);
+    const stub = env.INSTANCES.get(env.INSTANCES.idFromName(id));
+    if (method === "run") return await stub.run(args[0], args[1], args[2], { ...options, ...args[3] });
+    if (method === "resume") return await stub.resume(args[1]);
+    if (method === "list") return await stub.list(...args);
+    return await stub[method](...args);
+  }
+  const counts = { batches: 0, queries: 0 };
+  const engine = await Engine.create(tag ? watched(env.DB, tag, counts) : env.DB, options);
+  switch (method) {
+    case "run":
+    case "resume":
+      return await engine[method](flows[args[0]], ...args.slice(1));
+    case "resumeAll":
+      return await engine.resumeAll(args[0].map((name) => flows[name]), args[1]);
+    case "counted": {
+      const [counted, ...rest] = args;
+      const before = { ...counts };
+      const result = counted === "resumeAll" ? await engine.resumeAll(rest[0].map((name) => flows[name]), rest[1]) : await engine[counted](flows[rest[0]], ...rest.slice(1));
+      return { result, batches: counts.batches - before.batches, queries: counts.queries - before.queries };
+    }
+    default:
+      return await engine[method](...args);
+  }
+}
+
+/** A database that asks the test before and after each of its batches. */
+function watched(db, tag, counts) {
+  const gate = async (when) => {
+    await env.TEST.fetch("http://test/gate", { method: "POST", body: JSON.stringify({ tag, when }) });
+  };
+  return new Proxy(db, {
+    get(target, key) {
+      if (key === "batch") {
+        return async (statements) => {
+          counts.batches += 1;
+          counts.queries += statements.length;
+          await gate("before");
+          const result = await target.batch(statements);
+          await gate("after");
+          return result;
+        };
+      }
+      const value = Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}

@@ -22,7 +22,7 @@ const LEASE: Duration = Duration::from_secs(2);
 enum Place {
     Memory(InMemoryBackend),
     #[cfg(feature = "postgres")]
-    Postgres(String, sayiir::PostgresOptions),
+    Postgres(String, Box<sayiir::PostgresOptions>),
 }
 
 impl Place {
@@ -30,7 +30,9 @@ impl Place {
         match self {
             Self::Memory(store) => Arc::new(store.clone()),
             #[cfg(feature = "postgres")]
-            Self::Postgres(url, options) => Arc::new(sayiir::PostgresBackend::<JsonCodec>::open_with(url, options.clone()).await.unwrap()),
+            Self::Postgres(url, options) => {
+                Arc::new(sayiir::PostgresBackend::<JsonCodec>::open_with(url, sayiir::PostgresOptions::clone(options)).await.unwrap())
+            }
         }
     }
 }
@@ -104,5 +106,5 @@ async fn in_memory() {
 async fn on_postgres() {
     let url = sayiir_pg_testserver::shared().unwrap().url();
     let options = sayiir::PostgresOptions::default().with_schema("busy_threads");
-    a_task_that_blocks_its_only_thread_for_several_leases_keeps_its_branch(Place::Postgres(url, options)).await;
+    a_task_that_blocks_its_only_thread_for_several_leases_keeps_its_branch(Place::Postgres(url, Box::new(options))).await;
 }

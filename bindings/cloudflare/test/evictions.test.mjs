@@ -10,7 +10,7 @@ import { reference } from "./reference.mjs";
 const flows = makeFlows(async () => {});
 
 /** Short, so that what an evicted isolate held is soon found. */
-const engine = { leaseMs: 1000 };
+const engine = { leaseMs: 2000 };
 
 const CASES = [
   ["linear", 1],

@@ -1,4 +1,4 @@
-//! What a running task asks of its driver: to store a part of itself, to keep its progress.
+//! What a running task asks of its driver: to store a part of itself, to keep its progress, to make its instance found.
 //!
 //! Invariant: the branch is here while its task runs. Every sub-step moves its revision, one after the other, and the
 //! drive goes on with the branch as the last of them left it.
@@ -9,7 +9,8 @@ use std::sync::{Arc, Weak};
 
 use async_lock::Mutex;
 use bytes::Bytes;
-use sayiir_core::branch::BranchView;
+use sayiir_core::attribute::SearchAttributes;
+use sayiir_core::branch::{BranchId, BranchView, RunNumber};
 use sayiir_core::context::{AttemptError, AttemptServices};
 use sayiir_core::future::BoxFuture;
 use sayiir_core::plan::sub_step_path;
@@ -17,7 +18,7 @@ use sayiir_core::time::Timestamp;
 use sayiir_core::transition::Transition;
 use sayiir_core::workflow::RunnableWorkflow;
 use sayiir_engine::{Decision, Definition, Input, decide};
-use sayiir_persistence::{CommitOutcome, Refusal, StoreError};
+use sayiir_persistence::{CommitOutcome, Refusal, StoreError, StoreFuture};
 
 use crate::ask::ask;
 use crate::branch::is_same_attempt;
@@ -206,17 +207,31 @@ impl RunningAttempt {
     }
 
     async fn keep_progress(&self, progress: Bytes) -> Result<(), AttemptError> {
+        let what = "its progress";
+        self.write_beside(what, |session, run, id| session.store.report_progress(session.lease, run, id, progress.clone())).await
+    }
+
+    async fn keep_attributes(&self, attributes: SearchAttributes) -> Result<(), AttemptError> {
+        let what = "its search attributes";
+        self.write_beside(what, |session, run, id| session.store.set_search_attributes(session.lease, run, id, attributes.clone())).await
+    }
+
+    /// Writes something beside the steps, which the store takes from the owner of the branch alone.
+    async fn write_beside(
+        &self,
+        what: &str,
+        write: impl for<'s> Fn(&'s Session, RunNumber, BranchId) -> StoreFuture<'s, bool>,
+    ) -> Result<(), AttemptError> {
         let session = self.session()?;
         let key = self.state.lock().await.branch.as_ref().map(|branch| (branch.run, branch.branch.clone()));
         let Some((run, id)) = key else { return Err(self.over()) };
-        let write = || session.store.report_progress(session.lease, run, id.clone(), progress.clone());
-        match ask(&*session.host, session.options.patience, write).await {
+        match ask(&*session.host, session.options.patience, || write(&session, run, id.clone())).await {
             Ok(true) => Ok(()),
             Ok(false) => {
                 self.state.lock().await.branch = None;
                 Err(self.over())
             }
-            Err(error) => Err(self.not_stored("its progress".to_owned(), error)),
+            Err(error) => Err(self.not_stored(what.to_owned(), error)),
         }
     }
 }
@@ -232,6 +247,10 @@ impl AttemptServices for RunningAttempt {
 
     fn report_progress(&self, progress: Bytes) -> BoxFuture<'_, Result<(), AttemptError>> {
         Box::pin(self.keep_progress(progress))
+    }
+
+    fn set_search_attributes(&self, attributes: SearchAttributes) -> BoxFuture<'_, Result<(), AttemptError>> {
+        Box::pin(self.keep_attributes(attributes))
     }
 
     fn is_over(&self) -> bool {

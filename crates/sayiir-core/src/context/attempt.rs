@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{TaskExecutionContext, get_task_context};
+use crate::attribute::{AttributeValue, SearchAttributes};
 use crate::error::{BoxError, CodecError, DoNotRetry};
 use crate::future::{BoxFuture, MaybeSend, MaybeSync};
 
@@ -56,6 +57,9 @@ pub trait AttemptServices: MaybeSend + MaybeSync {
 
     /// Stores the result of a sub-step.
     fn store_sub_step(&self, name: Arc<str>, output: Bytes) -> BoxFuture<'_, Result<(), AttemptError>>;
+
+    /// Sets search attributes of the instance.
+    fn set_search_attributes(&self, attributes: SearchAttributes) -> BoxFuture<'_, Result<(), AttemptError>>;
 
     /// Keeps the latest progress.
     fn report_progress(&self, progress: Bytes) -> BoxFuture<'_, Result<(), AttemptError>>;
@@ -154,6 +158,35 @@ impl TaskExecutionContext {
         let Some(services) = &self.services.0 else { return Ok(()) };
         let encoded = serde_json::to_vec(progress).map_err(|source| CodecError::Encode { type_name: "progress", source: source.into() })?;
         Ok(services.report_progress(encoded.into()).await?)
+    }
+
+    /// Sets a search attribute of the instance, by which it can be found ([`WorkflowClient::list`]); one of the same name is
+    /// overwritten. A store takes a few short ones of an instance ([`Limits`]: 32, names of 128 bytes and texts of 512 unless
+    /// set). It is no part of the journal: a task that is repeated sets it again. Costs one small write.
+    ///
+    /// Does nothing outside of a workflow.
+    ///
+    /// ```
+    /// use sayiir_core::context::get_task_context;
+    /// use sayiir_core::error::BoxError;
+    ///
+    /// async fn charge(euros: u32) -> Result<u32, BoxError> {
+    ///     if let Some(context) = get_task_context() {
+    ///         context.set_search_attribute("euros", euros).await?;
+    ///     }
+    ///     Ok(euros)
+    /// }
+    /// ```
+    ///
+    /// [`WorkflowClient::list`]: https://docs.rs/sayiir-runtime
+    /// [`Limits`]: https://docs.rs/sayiir-persistence
+    ///
+    /// # Errors
+    ///
+    /// [`AttemptError::Over`] if the branch is not this worker's any more; [`AttemptError::Store`] if the store does not take it.
+    pub async fn set_search_attribute(&self, name: impl Into<Arc<str>>, value: impl Into<AttributeValue>) -> Result<(), BoxError> {
+        let Some(services) = &self.services.0 else { return Ok(()) };
+        Ok(services.set_search_attributes(SearchAttributes::from([(name.into(), value.into())])).await?)
     }
 
     /// Whether this attempt is over: the instance was cancelled, the attempt's time was up, another worker took the branch, or the

@@ -103,10 +103,10 @@ async fn rewind_everywhere(number: u64, kind: StoreKind, met: &mut BTreeSet<u8>)
     bench.client.submit(&bench.flow, ID, bench.case.input).await.unwrap();
     let mut journal = bench.judged(&bench.to_its_end().await).await;
     for node in nodes_of_the_root(&journal) {
-        let begin = journal.iter().find(|row| row.node == node && row.branch == BranchId::root() && row.kind != EntryKind::Started);
+        let entry = journal.iter().find(|row| row.node == node && row.branch == BranchId::root() && row.kind != EntryKind::Started);
         // A case that fails may fail elsewhere this time, before this node.
-        let Some(begin) = begin else { continue };
-        met.insert(begin.kind.as_u8());
+        let Some(entry) = entry else { continue };
+        met.insert(entry.kind.as_u8());
         let begun = bench.notes.of(ID).len();
         let run = bench.client.rewind(ID, &node).of(&bench.flow).send().await.unwrap();
         let kept = bench.client.history(ID).await.unwrap();

@@ -105,6 +105,8 @@ impl Errand {
             6 if cancels => drop(store.request_control(&self.id, SignalKind::Cancel, SignalRequest::default()).await),
             7 => self.told(world, client.status(&self.id).await.err()),
             8 => self.told(world, client.history(&self.id).await.err()),
+            // What has failed fails again, for its tasks are what they are; but nothing that was stored may run again.
+            9 => self.told(world, client.retry(&self.id, None, None).await.err()),
             _ => {}
         }
     }
@@ -112,8 +114,10 @@ impl Errand {
     /// Looks at what the client was told: the store gave no answer, or the instance has ended.
     fn told(&self, world: &World, error: Option<RuntimeError>) {
         match error {
-            None | Some(RuntimeError::Backend(BackendError::Backend(_) | BackendError::CannotPause(_) | BackendError::CannotCancel(_))) => {
-            }
+            None
+            | Some(RuntimeError::Backend(
+                BackendError::Backend(_) | BackendError::CannotPause(_) | BackendError::CannotCancel(_) | BackendError::CannotRetry(_),
+            )) => {}
             Some(other) => world.violate(format!("the client of {} was told {other:?}", self.id)),
         }
     }

@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use rusqlite::Connection;
-use sayiir_persistence::{StoreError, StoreFuture};
+use sayiir_core::time::Timestamp;
+use sayiir_persistence::{AttributeFilter, InstanceFilter, ListOrder, RunState, StoreError, StoreFuture};
 use sayiir_store_testkit::wait;
 
 use crate::SqliteBackend;
 use crate::fault::Fault;
-use crate::ops::{claim, events, heads};
-use crate::tx::{execute, first};
+use crate::ops::list::{self, Along};
+use crate::ops::{claim, events, heads, purge};
+use crate::tx::{Look, execute, first};
 
 fn memory() -> SqliteBackend {
     wait(SqliteBackend::in_memory()).unwrap()
@@ -108,4 +110,27 @@ fn a_plain_step_touches_no_index_and_a_claim_scans_nothing() {
     assert!(wake.contains("branch_awaiting (run=? AND awaits=?)"), "{wake}");
     let expire = plan(&conn, "UPDATE branch SET run_at = ?2 WHERE lease = ?1");
     assert!(expire.contains("branch_leased (lease=?)"), "{expire}");
+}
+
+#[test]
+fn lists_and_purges_go_by_an_index() {
+    let conn = crate::connect::open_memory(&crate::SqliteOptions::default()).unwrap();
+    let ended = plan(&conn, purge::ENDED);
+    assert!(ended.contains("instance_ended (definition=? AND updated_at<?)") && !ended.contains("TEMP B-TREE"), "{ended}");
+    let look = Look { conn: &conn, now: Timestamp::from_micros(0) };
+    let filter = InstanceFilter { workflow: Some("order".into()), ..InstanceFilter::default() };
+    let along = |filter: &InstanceFilter, along| plan(&conn, &list::query(look, filter, &along, 10).sql);
+    let of_state = along(&filter, Along::State(RunState::Failed));
+    assert!(of_state.contains("instance_in_state (status=?") && !of_state.contains("TEMP B-TREE"), "{of_state}");
+    let of_workflow = along(&filter, Along::Definition(1));
+    assert!(
+        of_workflow.contains("instance_of_workflow (definition=? AND instance_id>?)") && !of_workflow.contains("TEMP"),
+        "{of_workflow}"
+    );
+    let attribute = AttributeFilter::at_least("euros", 5);
+    let by_attribute = along(&filter, Along::Attribute(&attribute));
+    assert!(by_attribute.contains("attribute_value (name=? AND kind=? AND value>?)"), "{by_attribute}");
+    let newest = InstanceFilter { order: ListOrder::NewestFirst { before: None }, ..InstanceFilter::default() };
+    let of_all = [along(&newest, Along::All), along(&InstanceFilter::default(), Along::All)];
+    assert!(of_all.iter().all(|plan| plan.contains("SEARCH i USING") && !plan.contains("TEMP B-TREE")), "{of_all:?}");
 }

@@ -49,7 +49,10 @@ mod file {
     sayiir_store_testkit::conformance!(
         crate::in_a_file,
         durable: crate::home,
-        old: [version_1: |clock| crate::copy_of(include_bytes!("golden/version-1.db"), clock)],
+        old: [
+            version_1: |clock| crate::copy_of(include_bytes!("golden/version-1.db"), clock),
+            version_2: |clock| crate::copy_of(include_bytes!("golden/version-2.db"), clock),
+        ],
     );
 }
 

@@ -221,6 +221,8 @@ mod guide {
     #[cfg(feature = "otel")]
     #[doc = include_str!("../../../docs/guide/observability.md")]
     struct Observability;
+    #[doc = include_str!("../../../docs/guide/operating.md")]
+    struct Operating;
     #[cfg(feature = "postgres")]
     #[doc = include_str!("../../../docs/guide/postgres.md")]
     struct Postgres;

@@ -165,8 +165,9 @@ fn is_in(state: RunState) -> &'static str {
         RunState::Running => "(i.status = 1 AND i.paused = 0)",
         RunState::Paused => "(i.status = 1 AND i.paused = 1)",
         RunState::Completed => "i.status = 2",
-        RunState::Failed => "i.status = 3",
-        RunState::Cancelled => "i.status = 4",
+        // An ended run is never paused; to say so lets the index keep the order.
+        RunState::Failed => "(i.status = 3 AND i.paused = 0)",
+        RunState::Cancelled => "(i.status = 4 AND i.paused = 0)",
     }
 }
 

@@ -1,4 +1,4 @@
-//! A file that a build of schema version 1 wrote: today's build reads every instance in it as it was, and brings the live ones to their end.
+//! Files that builds of older schema versions wrote: today's build reads every instance in it as it was, and brings the live ones to their end.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,13 +26,14 @@ use flow::{Flow, HOUR, Ran, flow};
 use picture::{picture, text_of};
 
 /// The version of the file that `write` writes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 3;
 
 /// The longest that anything here may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What each version's build wrote.
-const FILES: &[(&[u8], &str)] = &[(include_bytes!("version-1.db"), include_str!("version-1.txt"))];
+const FILES: &[(&[u8], &str)] =
+    &[(include_bytes!("version-1.db"), include_str!("version-1.txt")), (include_bytes!("version-2.db"), include_str!("version-2.txt"))];
 
 async fn open(file: &Path, clock: &Arc<TestClock>) -> SqliteBackend {
     let options = SqliteOptions::default().with_clock(Arc::<TestClock>::clone(clock));

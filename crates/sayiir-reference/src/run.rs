@@ -80,7 +80,11 @@ impl<'a> Bench<'a> {
 
     /// Sets a case up that is compared with the reference of another one: it must differ.
     pub async fn with_reference_of(case: &'a Case, other: &Case, kind: StoreKind) -> anyhow::Result<Self> {
-        let world = World::new(kind).await?;
+        Self::on(case, other, World::new(kind).await?)
+    }
+
+    /// Sets a case up on a store that is there, and compares it with the reference of `other`.
+    pub fn on(case: &'a Case, other: &Case, world: World) -> anyhow::Result<Self> {
         let notes = Notes::new(world.clock.clone());
         let flow = workflow("case", &case.nodes, &notes)?;
         Ok(Self { case, reference: interpret(&other.nodes, other.input), flow, notes, world, runs: std::cell::Cell::new(0) })

@@ -80,6 +80,11 @@ impl World {
         Ok(Self { store, clock, _directory: directory })
     }
 
+    /// A store of any other kind, on its clock.
+    pub fn over(store: Arc<dyn Store>, clock: Arc<ShiftedClock>) -> Self {
+        Self { store, clock, _directory: None }
+    }
+
     /// Lets every lease end, and wakes whoever waits.
     pub fn let_leases_end(&self) {
         self.clock.shift(Duration::from_secs(11));

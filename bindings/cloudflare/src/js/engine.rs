@@ -12,6 +12,7 @@ use js_sys::Promise;
 use sayiir_core::branch::{JournalRef, LeaseId};
 use sayiir_core::control::SignalRequest;
 use sayiir_core::error::WorkflowError;
+use sayiir_core::future::BoxFuture;
 use sayiir_core::plan::{Place, Plan};
 use sayiir_core::validate_instance_id;
 use sayiir_core::workflow::{ConflictPolicy, RunnableWorkflow, WorkflowDefinition, WorkflowStatus};
@@ -243,6 +244,11 @@ impl Flows {
 
 /// The promise of a JSON text.
 fn answer(work: impl Future<Output = Result<Value, EdgeError>> + 'static) -> Promise {
+    promise(Box::pin(work))
+}
+
+/// Compiled once, not for each call.
+fn promise(work: BoxFuture<'static, Result<Value, EdgeError>>) -> Promise {
     future_to_promise(async move {
         match work.await {
             Ok(value) => Ok(JsValue::from_str(&value.to_string())),

@@ -125,9 +125,13 @@ fn shrink(module: &Path) -> anyhow::Result<()> {
 fn bindgen_is_there() -> anyhow::Result<()> {
     let lock = fs::read_to_string(shell::root().join("Cargo.lock")).context("Cargo.lock is part of the repository")?;
     let version = locked_version(&lock, "wasm-bindgen").context("Cargo.lock has no wasm-bindgen")?;
-    let mut installed = Command::new("wasm-bindgen");
-    installed.arg("--version");
-    if shell::works(&mut installed) && shell::output(&mut installed)?.trim() == format!("wasm-bindgen {version}") {
+    let installed = || {
+        let mut command = Command::new("wasm-bindgen");
+        command.arg("--version");
+        command
+    };
+    // A command of its own for each: what is looked at once prints nothing afterwards.
+    if shell::works(&mut installed()) && shell::output(&mut installed())?.trim() == format!("wasm-bindgen {version}") {
         return Ok(());
     }
     println!("    wasm-bindgen {version} is missing: building it takes some minutes");

@@ -15,7 +15,8 @@ use crate::tx::Tx;
 
 /// The number of the lane is made before the transaction: what a process remembers is committed.
 pub(crate) async fn rewind(tx: &mut Tx<'_>, rewind: &Rewind) -> Outcome<RewindOutcome> {
-    let Some(known) = tx.find(&rewind.instance_id).await? else { return Ok(RewindOutcome::NotFound) };
+    let known = tx.find(&rewind.instance_id).await?;
+    let Some(known) = known.filter(|instance| instance.state().is_some()) else { return Ok(RewindOutcome::NotFound) };
     let (_, lane) = tx.memo.numbers.looked_up(tx.conn, &known.definition, &rewind.placement).await?;
     let mut transaction = tx.conn.begin().await?;
     let mut inner = Tx::new(&mut transaction, tx.given, tx.memo);

@@ -76,7 +76,7 @@ impl TaskRef {
 impl<B: Store> WorkflowClient<B> {
     /// The stored result of a task, join, route key or event; `None` if there is none (yet), or no such node.
     ///
-    /// `task` is a node path, as [`Workflow::iter_nodes`] lists them (`ship/charge` for the branch `charge` of
+    /// `task` is a node path, as [`Workflow::iter_nodes`](sayiir_core::workflow::Workflow::iter_nodes) lists them (`ship/charge` for the branch `charge` of
     /// the fork that `ship` joins), or, if no node has that path, the id of a task that stands anywhere. Of several
     /// results the latest is given.
     ///

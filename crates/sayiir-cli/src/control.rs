@@ -1,11 +1,13 @@
-//! `sayiir cancel`, `pause` and `unpause`, of one instance or of many.
+//! `sayiir cancel`, `pause`, `unpause` and `retry`, of one instance or of many.
+
+use std::sync::Arc;
 
 use clap::Args;
-use sayiir::RuntimeError;
-use sayiir::persistence::BackendError;
+use sayiir::core::control::SignalRequest;
+use sayiir::persistence::{ControlAction, ControlCommand, ControlOutcome};
 use serde::Serialize;
 
-use crate::ending::{Ending, Verdict};
+use crate::ending::{Ending, Failure, Verdict};
 use crate::screen::Screen;
 use crate::store::{OpenStore, StoreArgs, redact};
 use crate::text::clean;
@@ -14,11 +16,11 @@ use crate::text::clean;
 #[derive(Args)]
 #[command(after_long_help = "Each id is tried, whatever became of those before it; those that failed are told on standard error.
 
-JSON: one line for each id, with instance_id, done, and error if it is not done.
+JSON: one line for each id, with instance_id, done, already (if it was so before) and error (if it is not done).
 
 Examples:
   sayiir pause order-17 --reason 'the shop is closed' --by ada
-  sayiir list --status failed --ids | xargs sayiir retry")]
+  sayiir list --status failed --error timeout --ids | xargs sayiir retry")]
 pub(crate) struct ControlArgs {
     /// The instances' ids
     #[arg(value_name = "ID", required = true)]
@@ -40,46 +42,65 @@ pub(crate) struct ControlArgs {
     store: StoreArgs,
 }
 
-/// What is done to an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Control {
-    Cancel,
-    Pause,
-    Unpause,
+pub(crate) async fn run(action: ControlAction, args: &ControlArgs) -> Verdict {
+    let store = args.store.open().await?;
+    let mut each = Each::new(args.json);
+    for id in &args.ids {
+        let request = SignalRequest::new(args.reason.clone(), args.by.clone());
+        let command = ControlCommand { instance_id: Arc::from(id.as_str()), action, request };
+        let outcome = store.client.backend().control(command).await;
+        each.tell(id, words(action).1, outcome.map_err(|error| told(&error.into())).and_then(|outcome| done(action, &store, id, outcome)))?;
+    }
+    Ok(each.end())
 }
 
-impl Control {
-    const fn done(self) -> &'static str {
-        match self {
-            Self::Cancel => "cancelled",
-            Self::Pause => "paused",
-            Self::Unpause => "unpaused",
-        }
+/// What is done, and that it is done.
+const fn words(action: ControlAction) -> (&'static str, &'static str) {
+    match action {
+        ControlAction::Cancel => ("cancel", "cancelled"),
+        ControlAction::Pause => ("pause", "paused"),
+        ControlAction::Unpause => ("unpause", "unpaused"),
+        ControlAction::Retry => ("retry", "retried"),
     }
+}
+
+fn done(action: ControlAction, store: &OpenStore, id: &str, outcome: ControlOutcome) -> Result<Done, String> {
+    let so = match (action, &outcome) {
+        (_, ControlOutcome::Applied) => return Ok(Done::Now),
+        (_, ControlOutcome::NotFound) => return Err(store.no_instance(id)),
+        // An end that was asked for, and is there.
+        (ControlAction::Cancel, ControlOutcome::Finished(status)) if status.as_str() == "cancelled" => return Ok(Done::Before),
+        (ControlAction::Retry, ControlOutcome::AlreadySo) => "it has not failed, so there is nothing to retry".to_owned(),
+        (ControlAction::Unpause, ControlOutcome::AlreadySo) => "it is not paused".to_owned(),
+        (ControlAction::Cancel | ControlAction::Pause, ControlOutcome::AlreadySo) => return Ok(Done::Before),
+        (_, ControlOutcome::Finished(status)) => format!("it is {}", status.as_str()),
+    };
+    Err(format!("cannot {} {id:?}: {so}", words(action).0))
+}
+
+/// What became of an instance that something was to be done to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// It was done.
+    Now,
+    /// It was so before.
+    Before,
 }
 
 /// What became of one of several instances, as JSON.
 #[derive(Serialize)]
-pub(crate) struct DoneJson<'a> {
+struct DoneJson<'a> {
     instance_id: &'a str,
     done: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    already: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
 
-pub(crate) async fn run(control: Control, args: &ControlArgs) -> Verdict {
-    let store = args.store.open().await?;
-    let mut each = Each::new(args.json);
-    for id in &args.ids {
-        let (client, reason, by) = (&store.client, args.reason.clone(), args.by.clone());
-        let done = match control {
-            Control::Cancel => client.cancel(id, reason, by).await,
-            Control::Pause => client.pause(id, reason, by).await,
-            Control::Unpause => client.unpause(id).await,
-        };
-        each.tell(&store, id, control.done(), done)?;
-    }
-    Ok(each.end())
+/// An error in one line.
+pub(crate) fn told(error: &anyhow::Error) -> String {
+    format!("{error:#}")
 }
 
 /// Tells of one instance after another.
@@ -95,25 +116,19 @@ impl Each {
     }
 
     /// What became of this one.
-    pub(crate) fn tell(
-        &mut self,
-        store: &OpenStore,
-        id: &str,
-        what: &str,
-        done: Result<(), RuntimeError>,
-    ) -> Result<(), crate::ending::Failure> {
-        let error = done.err().map(|error| {
-            let unknown = matches!(error, RuntimeError::Backend(BackendError::NotFound(_)));
-            let line = if unknown { store.no_instance(id) } else { format!("{:#}", anyhow::Error::from(error)) };
-            redact(&clean(&line))
-        });
-        if error.is_some() {
+    pub(crate) fn tell(&mut self, id: &str, what: &str, done: Result<Done, String>) -> Result<(), Failure> {
+        let done = done.map_err(|error| redact(&clean(&error)));
+        if done.is_err() {
             self.ending = Ending::NotDone;
         }
-        match (&error, self.json) {
-            (_, true) => self.screen.json(&DoneJson { instance_id: id, done: error.is_none(), error })?,
-            (None, false) => self.screen.line(format!("{what} {}", clean(id)))?,
-            (Some(error), false) => eprintln!("error: {error}"),
+        match (done, self.json) {
+            (done, true) => {
+                let already = done == Ok(Done::Before);
+                self.screen.json(&DoneJson { instance_id: id, done: done.is_ok(), already, error: done.err() })?;
+            }
+            (Ok(Done::Now), false) => self.screen.line(format!("{what} {}", clean(id)))?,
+            (Ok(Done::Before), false) => self.screen.line(format!("{} was {what} before", clean(id)))?,
+            (Err(error), false) => eprintln!("error: {error}"),
         }
         // What was done is told, whatever becomes of those that follow.
         self.screen.flush()

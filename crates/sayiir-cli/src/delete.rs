@@ -3,10 +3,8 @@
 use std::io::{IsTerminal as _, Write as _};
 
 use clap::Args;
-use sayiir::RuntimeError;
-use sayiir::persistence::BackendError;
 
-use crate::control::Each;
+use crate::control::{Done, Each, told};
 use crate::ending::{Ending, Failure, Verdict, failed};
 use crate::instance::workflow;
 use crate::store::{OpenStore, StoreArgs};
@@ -14,7 +12,7 @@ use crate::text::clean;
 
 /// Removes instances with their journals, events and requests. What runs of them is stopped: it can store nothing any more.
 ///
-/// It asks before each, unless --yes is given. `sayiir purge` removes old ended instances in bulk.
+/// It asks before each, unless --yes is given. `sayiir purge` removes what ended long ago, in bulk.
 #[derive(Args)]
 #[command(after_long_help = "JSON: one line for each id, with instance_id, done, and error if it is not done.")]
 pub(crate) struct DeleteArgs {
@@ -48,11 +46,11 @@ pub(crate) async fn run(args: &DeleteArgs) -> Verdict {
             continue;
         }
         let deleted = match store.client.backend().delete(id).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(RuntimeError::from(BackendError::NotFound(id.as_str().into()))),
-            Err(error) => Err(error.into()),
+            Ok(true) => Ok(Done::Now),
+            Ok(false) => Err(store.no_instance(id)),
+            Err(error) => Err(told(&error.into())),
         };
-        each.tell(&store, id, "deleted", deleted)?;
+        each.tell(id, "deleted", deleted)?;
     }
     let ending = each.end();
     Ok(if kept { Ending::NotDone } else { ending })

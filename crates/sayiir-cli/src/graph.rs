@@ -5,7 +5,7 @@ use sayiir::core::DefinitionHash;
 use sayiir::core::branch::Phase;
 use sayiir::core::journal::{EntryKind, JournalRow};
 use sayiir::core::workflow::{NodeMark, Standing, WorkflowDefinition};
-use sayiir::persistence::{InstanceFilter, InstanceRecord};
+use sayiir::persistence::{InstanceFilter, InstanceRecord, ListOrder};
 use serde::Serialize;
 
 use crate::ending::{Ending, Failure, Verdict, failed};
@@ -94,8 +94,9 @@ async fn by_name(store: &OpenStore, wanted: &str) -> Result<WorkflowDefinition, 
     if let Ok(hash) = DefinitionHash::from_hex(wanted) {
         return kept(store, hash).await;
     }
-    let filter = InstanceFilter { workflow: Some(wanted.to_owned()), ..InstanceFilter::default() };
-    let newest = store.client.list(filter).await?.into_iter().max_by_key(|summary| summary.run);
+    let order = ListOrder::NewestFirst { before: None };
+    let filter = InstanceFilter { workflow: Some(wanted.to_owned()), order, limit: Some(1), ..InstanceFilter::default() };
+    let newest = store.client.list(filter).await?.into_iter().next();
     match newest {
         Some(summary) => kept(store, summary.definition.hash).await,
         None => Err(failed(format!("there is no instance of a workflow {wanted:?} in {}, nor is that a definition's hash", store.shown))),
@@ -122,9 +123,9 @@ fn past(row: &JournalRow) -> [Option<NodeMark>; 2] {
         | EntryKind::Paused
         | EntryKind::Unpaused
         | EntryKind::Imported
-        | EntryKind::SubStepCompleted
         | EntryKind::Retried
-        | EntryKind::Rewound => [None, None],
+        | EntryKind::Rewound
+        | EntryKind::SubStepCompleted => [None, None],
     }
 }
 

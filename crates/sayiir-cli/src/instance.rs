@@ -15,7 +15,7 @@ use crate::text::{both_times, clean, relative};
 pub(crate) const JSON_FIELDS: &str = "\
 instance_id, run, workflow, version, definition_hash, status (in_progress, waiting, awaiting_signal, paused, completed, failed, \
 cancelled), created_at (of the present run), updated_at (the last start, pause, unpause or end), and where they apply: error, reason, by, node, signal, \
-until, attributes (by name). Times are UTC, as in 2026-01-02T03:04:05.678901Z.";
+until, attributes (the search attributes by name). Times are UTC, as in 2026-01-02T03:04:05.678901Z.";
 
 /// An instance as JSON.
 #[derive(Debug, Serialize)]
@@ -30,7 +30,33 @@ pub(crate) struct InstanceJson {
     created_at: String,
     updated_at: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    attributes: BTreeMap<String, serde_json::Value>,
+    attributes: BTreeMap<String, AttributeJson>,
+}
+
+/// The value of a search attribute as JSON. A time is a text.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum AttributeJson {
+    Text(String),
+    Integer(i64),
+    Bool(bool),
+}
+
+impl AttributeJson {
+    fn of(value: &AttributeValue) -> Self {
+        match value {
+            AttributeValue::Text(text) => Self::Text(text.to_string()),
+            AttributeValue::Integer(number) => Self::Integer(*number),
+            AttributeValue::Bool(yes) => Self::Bool(*yes),
+            AttributeValue::Time(at) => Self::Text(at.to_string()),
+        }
+    }
+}
+
+/// The search attributes of an instance, in one line; empty if it has none.
+pub(crate) fn attributes(summary: &InstanceSummary) -> String {
+    let each = summary.attributes.iter().map(|(name, value)| clean(&format!("{name}={value}")));
+    each.collect::<Vec<_>>().join(" ")
 }
 
 /// A status as JSON.
@@ -63,17 +89,8 @@ impl InstanceJson {
             status: StatusJson::of(status),
             created_at: created_at.to_string(),
             updated_at: updated_at.to_string(),
-            attributes: attributes.iter().map(|(name, value)| (name.to_string(), json_of(value))).collect(),
+            attributes: attributes.iter().map(|(name, value)| (name.to_string(), AttributeJson::of(value))).collect(),
         }
-    }
-}
-
-fn json_of(value: &AttributeValue) -> serde_json::Value {
-    match value {
-        AttributeValue::Text(text) => text.as_ref().into(),
-        AttributeValue::Integer(number) => (*number).into(),
-        AttributeValue::Bool(yes) => (*yes).into(),
-        AttributeValue::Time(at) => at.to_string().into(),
     }
 }
 

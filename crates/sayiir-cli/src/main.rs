@@ -1,8 +1,10 @@
 //! The `sayiir` command: one module a verb.
 
+mod attribute;
 mod control;
 mod delete;
 mod demo;
+mod doctor;
 mod ending;
 mod graph;
 mod instance;
@@ -10,10 +12,12 @@ mod list;
 mod log;
 mod manual;
 mod payload;
+mod purge;
 mod screen;
 mod show;
 mod signal;
 mod standing;
+mod stats;
 mod store;
 mod text;
 mod wait;
@@ -23,8 +27,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use control::{Control, ControlArgs};
+use control::ControlArgs;
 use ending::{Verdict, conclude};
+use sayiir::persistence::ControlAction;
 
 const AFTER_HELP: &str = "\
 The store that a verb works on is given by --store or SAYIIR_STORE. Verbs work beside the programs that use it, and neither make nor migrate one.
@@ -71,8 +76,13 @@ enum StoreVerb {
     Pause(ControlArgs),
     /// Let paused instances go on
     Unpause(ControlArgs),
+    /// Set failed instances going again, from the node at which they failed
+    Retry(ControlArgs),
     Wait(wait::WaitArgs),
     Delete(delete::DeleteArgs),
+    Purge(purge::PurgeArgs),
+    Stats(stats::StatsArgs),
+    Doctor(doctor::DoctorArgs),
 }
 
 fn main() -> ExitCode {
@@ -95,11 +105,15 @@ fn run(verb: StoreVerb) -> Verdict {
             StoreVerb::Show(args) => show::run(&args).await,
             StoreVerb::Graph(args) => graph::run(&args).await,
             StoreVerb::Signal(args) => signal::run(&args).await,
-            StoreVerb::Cancel(args) => control::run(Control::Cancel, &args).await,
-            StoreVerb::Pause(args) => control::run(Control::Pause, &args).await,
-            StoreVerb::Unpause(args) => control::run(Control::Unpause, &args).await,
+            StoreVerb::Cancel(args) => control::run(ControlAction::Cancel, &args).await,
+            StoreVerb::Pause(args) => control::run(ControlAction::Pause, &args).await,
+            StoreVerb::Unpause(args) => control::run(ControlAction::Unpause, &args).await,
+            StoreVerb::Retry(args) => control::run(ControlAction::Retry, &args).await,
             StoreVerb::Wait(args) => wait::run(&args).await,
             StoreVerb::Delete(args) => delete::run(&args).await,
+            StoreVerb::Purge(args) => purge::run(&args).await,
+            StoreVerb::Stats(args) => stats::run(&args).await,
+            StoreVerb::Doctor(args) => doctor::run(&args).await,
         }
     })
 }

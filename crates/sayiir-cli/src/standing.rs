@@ -1,13 +1,17 @@
 //! Where an instance's branches stand: what each does or waits for, since when, and what of it is told.
 
+use std::collections::BTreeMap;
+
 use console::Style;
-use sayiir::core::branch::Phase;
+use sayiir::core::branch::{LeaseId, Phase};
 use sayiir::core::time::Timestamp;
 use sayiir::core::workflow::{Standing, WorkflowStatus};
 use sayiir::persistence::{BranchSummary, InstanceRecord};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::ending::Failure;
+use crate::store::OpenStore;
 use crate::text::{both_times, clean, count};
 
 /// What a branch does.
@@ -107,8 +111,27 @@ fn is_failure_of(error: &str, branch: &BranchSummary) -> bool {
     error.strip_prefix(&*branch.head.node).is_some_and(|rest| rest.starts_with(':'))
 }
 
+/// The workers that hold branches of an instance, by their leases.
+pub(crate) struct Workers(BTreeMap<LeaseId, String>);
+
+impl Workers {
+    /// Those that the store still knows.
+    pub(crate) async fn of(store: &OpenStore, record: &InstanceRecord) -> Result<Self, Failure> {
+        if record.branches.iter().all(|branch| branch.lease.is_none()) {
+            return Ok(Self(BTreeMap::new()));
+        }
+        let sessions = store.client.backend().health().await?.sessions;
+        Ok(Self(sessions.into_iter().map(|session| (session.lease, session.process.worker_id)).collect()))
+    }
+
+    fn name(&self, lease: Option<LeaseId>) -> String {
+        let known = |lease| self.0.get(&lease).map_or_else(|| format!("session {lease}"), Clone::clone);
+        lease.map_or_else(String::new, known)
+    }
+}
+
 /// What a branch waits for or does, in words.
-pub(crate) fn words(branch: &BranchSummary, record: &InstanceRecord) -> String {
+pub(crate) fn words(branch: &BranchSummary, record: &InstanceRecord, workers: &Workers) -> String {
     let now = record.now;
     let due = |what: &str, at: Option<Timestamp>| at.map_or_else(String::new, |at| format!("{what} {}", both_times(at, now)));
     let attempt = branch.head.attempt + 1;
@@ -118,9 +141,9 @@ pub(crate) fn words(branch: &BranchSummary, record: &InstanceRecord) -> String {
     };
     let text = match Doing::of(branch, record) {
         Doing::Runs => {
-            format!("attempt {attempt}, {}", branch.lease.map_or_else(String::new, |lease| format!("held by worker session {lease}")))
+            format!("attempt {attempt}, at worker {}", workers.name(branch.lease))
         }
-        Doing::Lapsed => format!("its worker is gone: {}", due("the lease ended", branch.run_at)),
+        Doing::Lapsed => format!("worker {} is gone: {}", workers.name(branch.lease), due("its lease ended", branch.run_at)),
         Doing::Ready => match branch.head.phase {
             Phase::Awaiting if branch.due_at.is_none_or(|at| at > now) => "the event is there; no worker has taken it yet".to_owned(),
             Phase::Delaying | Phase::Awaiting => format!("its time has come; {}", due("no worker has taken it since", branch.run_at)),

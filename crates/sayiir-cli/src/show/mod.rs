@@ -9,10 +9,10 @@ use sayiir::persistence::InstanceRecord;
 use serde::Serialize;
 
 use crate::ending::{Ending, Failure, Verdict};
-use crate::instance::{InstanceJson, JSON_FIELDS, detail, request, since, style, workflow};
+use crate::instance::{InstanceJson, JSON_FIELDS, attributes, detail, request, since, style, workflow};
 use crate::payload::{PayloadJson, Payloads};
 use crate::screen::{Cell, Screen, Table};
-use crate::standing::{BranchJson, Doing, words};
+use crate::standing::{BranchJson, Doing, Workers, words};
 use crate::store::StoreArgs;
 use crate::text::{both_times, clean, count, one_unit};
 use timeline::{Event, RowJson, events};
@@ -63,6 +63,7 @@ struct Shown {
     record: InstanceRecord,
     journal: Vec<JournalRow>,
     payloads: Payloads,
+    workers: Workers,
 }
 
 pub(crate) async fn run(args: &ShowArgs) -> Verdict {
@@ -70,7 +71,8 @@ pub(crate) async fn run(args: &ShowArgs) -> Verdict {
     let record = store.instance(&args.id).await?;
     let journal = store.client.history(&args.id).await?;
     let definition = store.definition(record.summary.definition.hash).await?;
-    let shown = Shown { record, journal, payloads: Payloads::of(definition.as_ref()) };
+    let workers = Workers::of(&store, &record).await?;
+    let shown = Shown { record, journal, payloads: Payloads::of(definition.as_ref()), workers };
     let mut screen = Screen::new();
     if args.json {
         shown.json(args, &mut screen)?;
@@ -148,6 +150,10 @@ impl Shown {
                 screen.line(format!("asked       to {what}; a worker applies it at its next step{why}"))?;
             }
         }
+        let attributes = attributes(summary);
+        if !attributes.is_empty() {
+            screen.line(format!("attributes  {attributes}"))?;
+        }
         screen.line(format!("run         {}, started {}", summary.run, both_times(summary.created_at, *now)))?;
         screen.line(format!("definition  {}", summary.definition.hash))
     }
@@ -161,7 +167,7 @@ impl Shown {
                 Cell::new(&branch.head.node),
                 Cell::styled(doing.as_str(), doing.style()),
                 Cell::new(one_unit(self.record.now.since(branch.attempt_at))),
-                Cell::new(words(branch, &self.record)),
+                Cell::new(words(branch, &self.record, &self.workers)),
             ]);
         }
         if table.is_empty() {

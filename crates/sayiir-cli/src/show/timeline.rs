@@ -98,9 +98,9 @@ fn style(kind: EntryKind) -> Style {
         | EntryKind::Forked
         | EntryKind::Unpaused
         | EntryKind::Imported
-        | EntryKind::SubStepCompleted
         | EntryKind::Retried
-        | EntryKind::Rewound => style,
+        | EntryKind::Rewound
+        | EntryKind::SubStepCompleted => style,
     }
 }
 

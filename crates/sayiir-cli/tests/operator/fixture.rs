@@ -246,7 +246,7 @@ impl Fixture {
     }
 
     /// A worker takes an instance and is never seen again.
-    async fn lose(&self, id: &str, pid: u32) {
+    pub(crate) async fn lose(&self, id: &str, pid: u32) {
         let process = Process { host: "elsewhere".to_owned(), pid, started: 1, worker_id: format!("elsewhere-{pid}") };
         let lease: LeaseId = self.store.open_session(process).await.unwrap();
         let request = ClaimRequest { lease, ttl: Duration::from_secs(10), limit: 1, scope: ClaimScope::Instance(id.into()) };
@@ -266,11 +266,16 @@ impl Fixture {
         }
     }
 
-    /// The text with all times moved to where the shown start is.
+    /// The text with all times moved to where the shown start is, and the worker of this process under a name that stays.
     pub(crate) fn shown(&self, text: &str) -> String {
+        let this = format!("-{}", std::process::id());
+        let words = text
+            .split_inclusive([' ', '\n'])
+            .map(|word| if word.trim_end().ends_with(&this) { word.replace(word.trim_end(), "shop-1") } else { word.to_owned() });
+        let text = words.collect::<String>();
         let shift = chrono::Duration::microseconds(SHOWN_START - self.started);
         let mut out = String::new();
-        let mut rest = text;
+        let mut rest = text.as_str();
         while let Some(c) = rest.chars().next() {
             let stamp = rest.get(..19).filter(|_| c.is_ascii_digit()).and_then(|stamp| {
                 let formats = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"];

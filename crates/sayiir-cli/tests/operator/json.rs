@@ -45,20 +45,25 @@ fn a_list_is_filtered_and_paged() {
     assert!(ids("--workflow nothing").is_empty());
     // Pages of any size give all instances once, in one order, also where most of a page is filtered out.
     let all = ids("");
-    for (filter, limit) in [("", 1), ("", 5), ("", 11), ("", 12), ("--status running", 3), ("--status in_progress", 1)] {
+    let pages = [("", 1), ("", 5), ("", 11), ("", 12), ("--status running", 3), ("--status in_progress", 1)];
+    let orders = ["", "--by-id"];
+    for (order, (filter, limit)) in orders.into_iter().flat_map(|order| pages.map(|page| (order, page))) {
+        let behind = |id: &str| if order.is_empty() { fixture.record(id).summary.run.to_string() } else { id.to_owned() };
         let mut found: Vec<String> = Vec::new();
         loop {
-            let after = found.last().map_or_else(String::new, |last| format!("--after {last}"));
-            let page = ids(&format!("{filter} --limit {limit} {after}"));
+            let after = found.last().map_or_else(String::new, |last| format!("--after {}", behind(last)));
+            let page = ids(&format!("{order} {filter} --limit {limit} {after}"));
             assert!(page.len() <= limit);
             if page.is_empty() {
                 break;
             }
             found.extend(page);
         }
-        assert_eq!(found, ids(filter), "{filter} {limit}");
+        assert_eq!(found, ids(&format!("{order} {filter}")), "{order} {filter} {limit}");
         assert!(found.iter().all(|id| all.contains(id)));
     }
+    assert_eq!(ids("--by-id").first().map(String::as_str), Some("import-1"));
+    assert_eq!(ids("").first().map(String::as_str), Some("order-10"), "the newest");
     let page = fixture.run("sayiir list --limit 3");
     assert!(page.err.starts_with("there are more: --after "), "{}", page.err);
     assert_eq!(fixture.run("sayiir list --limit 12").err, "");

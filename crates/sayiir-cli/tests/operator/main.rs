@@ -1,6 +1,7 @@
 //! The operator's command as operators meet it: the real binary, in a shell, on a store that the library filled.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice, reason = "tests")]
 
+mod doctor;
 mod errors;
 mod fixture;
 mod json;
@@ -55,7 +56,7 @@ fn control_reaches_what_runs_in_another_process() {
     fixture.good("sayiir cancel order-9");
     let ran = fixture.run("sayiir cancel order-1 order-10");
     assert_eq!((ran.code, ran.out.as_str()), (1, "cancelled order-10\n"));
-    assert!(ran.err.contains("order-1\" is completed"), "{}", ran.err);
+    assert!(ran.err.contains("order-1\": it is completed"), "{}", ran.err);
 
     assert_eq!(fixture.good("sayiir pause order-4 --by ada"), "paused order-4\n");
     assert!(matches!(fixture.record("order-4").summary.status, WorkflowStatus::Paused { .. }));

@@ -51,6 +51,7 @@ pub(crate) async fn run(action: ControlAction, args: &ControlArgs) -> Verdict {
         let outcome = store.client.backend().control(command).await;
         each.tell(id, words(action).1, outcome.map_err(|error| told(&error.into())).and_then(|outcome| done(action, &store, id, outcome)))?;
     }
+    store.settle().await?;
     Ok(each.end())
 }
 

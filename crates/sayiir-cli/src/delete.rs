@@ -52,6 +52,7 @@ pub(crate) async fn run(args: &DeleteArgs) -> Verdict {
         };
         each.tell(id, "deleted", deleted)?;
     }
+    store.settle().await?;
     let ending = each.end();
     Ok(if kept { Ending::NotDone } else { ending })
 }

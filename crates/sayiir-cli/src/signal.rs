@@ -81,6 +81,7 @@ pub(crate) async fn run(args: &SignalArgs) -> Verdict {
         Some(key) => store.client.send_event_once(id, name, payload, key).await?,
         None => store.client.send_event(id, name, payload).await?,
     }
+    store.settle().await?;
     let mut screen = Screen::new();
     if args.json {
         screen.json(&SentJson { instance_id: id, signal: name, bytes, key: key.as_deref() })?;

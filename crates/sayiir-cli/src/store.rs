@@ -43,6 +43,9 @@ pub(crate) struct OpenStore {
     pub(crate) client: Client,
     /// Its address, without a password.
     pub(crate) shown: String,
+    /// The same store, where others must be told of what was written.
+    #[cfg(feature = "postgres")]
+    postgres: Option<sayiir::PostgresBackend>,
 }
 
 impl StoreArgs {
@@ -50,6 +53,8 @@ impl StoreArgs {
     pub(crate) async fn open(&self) -> Result<OpenStore, Failure> {
         let address = Address::parse(self.store.as_deref())?;
         let shown = address.shown();
+        #[cfg(feature = "postgres")]
+        let mut postgres = None;
         let store: AnyStore = match &address {
             Address::Sqlite(path) => {
                 if !path.exists() {
@@ -62,15 +67,32 @@ impl StoreArgs {
             Address::Postgres(url) => {
                 let pool = sayiir::PoolOptions { max_connections: Some(2), acquire_timeout: Some(PATIENCE), ..Default::default() };
                 let options = sayiir::PostgresOptions::default().with_schema(&self.schema).with_pool(pool).without_migration();
-                let opened = sayiir::PostgresBackend::<sayiir::prelude::JsonCodec>::open_with(url, options).await;
-                Arc::new(opened.with_context(|| format!("could not open {shown}"))?)
+                let opened = sayiir::PostgresBackend::open_with(url, options).await;
+                let opened = opened.with_context(|| format!("could not open {shown}"))?;
+                postgres = Some(opened.clone());
+                Arc::new(opened)
             }
         };
-        Ok(OpenStore { client: Client::new(store), shown })
+        Ok(OpenStore {
+            client: Client::new(store),
+            shown,
+            #[cfg(feature = "postgres")]
+            postgres,
+        })
     }
 }
 
 impl OpenStore {
+    /// Lets other processes know of what was written, before this one ends.
+    #[cfg_attr(not(feature = "postgres"), allow(clippy::unused_async, reason = "SQLite's are told by the file itself"))]
+    pub(crate) async fn settle(&self) -> Result<(), Failure> {
+        #[cfg(feature = "postgres")]
+        if let Some(postgres) = &self.postgres {
+            postgres.settle().await?;
+        }
+        Ok(())
+    }
+
     /// An instance as it stands.
     pub(crate) async fn instance(&self, id: &str) -> Result<InstanceRecord, Failure> {
         self.client.backend().instance(id).await?.ok_or_else(|| self.unknown(id))

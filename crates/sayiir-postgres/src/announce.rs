@@ -49,6 +49,8 @@ pub(crate) struct Announcer {
     waiting: Mutex<Waiting>,
     rung: Notify,
     heard: Heard,
+    /// Held from taking what waits until it is sent.
+    sending: tokio::sync::Mutex<()>,
 }
 
 /// What was heard and is to be passed on. Who waits for one instance is told at once; those who look for work, together.
@@ -91,7 +93,14 @@ impl Waiting {
 
 impl Announcer {
     pub(crate) fn new(schema: &str, origin: String) -> Self {
-        Self { channel: format!("sayiir_{schema}"), origin, waiting: Mutex::default(), rung: Notify::new(), heard: Heard::default() }
+        Self {
+            channel: format!("sayiir_{schema}"),
+            origin,
+            waiting: Mutex::default(),
+            rung: Notify::new(),
+            heard: Heard::default(),
+            sending: tokio::sync::Mutex::default(),
+        }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -171,21 +180,20 @@ pub(crate) async fn announce(core: Arc<Core>) {
     loop {
         core.announcer.rung.notified().await;
         loop {
-            let news = core.announcer.take();
-            if news.is_empty() {
-                break;
-            }
-            if let Err(error) = send_over_pool(&core, &news).await {
-                tracing::debug!(%error, "other processes could not be told of changes; trying again");
-                if core.announcer.waiting().closed {
-                    return;
+            match send_waiting(&core).await {
+                Ok(Sent::Nothing) => break,
+                Ok(Sent::Something) => {
+                    pause = BACKOFF.0;
+                    tokio::time::sleep(APART).await;
                 }
-                core.announcer.waiting().news.add(news);
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(BACKOFF.1);
-            } else {
-                pause = BACKOFF.0;
-                tokio::time::sleep(APART).await;
+                Err(error) => {
+                    tracing::debug!(%error, "other processes could not be told of changes; trying again");
+                    if core.announcer.waiting().closed {
+                        return;
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(BACKOFF.1);
+                }
             }
         }
         if core.announcer.waiting().closed {
@@ -196,17 +204,35 @@ pub(crate) async fn announce(core: Arc<Core>) {
 
 /// Says what waits when the task has ended: for a committer that still had work when the store was closed.
 pub(crate) async fn say_the_rest(core: &Core) {
-    let news = core.announcer.take();
-    if !news.is_empty()
-        && let Err(error) = send_over_pool(core, &news).await
-    {
+    if let Err(error) = send_waiting(core).await {
         tracing::debug!(%error, "other processes were not told of the last changes of a store that was closed");
     }
 }
 
-async fn send_over_pool(core: &Core, news: &News) -> Result<(), sqlx::Error> {
-    let mut conn = core.pool.acquire().await?;
-    core.announcer.send(&mut conn, news).await
+/// What was sent.
+pub(crate) enum Sent {
+    Nothing,
+    Something,
+}
+
+/// Sends what waits; what could not be sent goes on waiting. When it returns, nothing that waited before is still on its way.
+pub(crate) async fn send_waiting(core: &Core) -> Result<Sent, sqlx::Error> {
+    let _sending = core.announcer.sending.lock().await;
+    let news = core.announcer.take();
+    if news.is_empty() {
+        return Ok(Sent::Nothing);
+    }
+    let sent = async {
+        let mut conn = core.pool.acquire().await?;
+        core.announcer.send(&mut conn, &news).await
+    };
+    match sent.await {
+        Ok(()) => Ok(Sent::Something),
+        Err(error) => {
+            core.announcer.waiting().news.add(news);
+            Err(error)
+        }
+    }
 }
 
 /// The task that passes on what was heard: at once, and then what came meanwhile.

@@ -89,6 +89,16 @@ impl<C> PostgresBackend<C> {
         Self::launch(pool.options().clone(), connect, options).await
     }
 
+    /// Waits until other processes were told of what this one wrote. A process that ends right after it wrote should do this: else they
+    /// find it when they next look by themselves.
+    ///
+    /// # Errors
+    ///
+    /// If the database did not answer; what was written is stored all the same.
+    pub async fn settle(&self) -> Result<(), StoreError> {
+        announce::send_waiting(&self.shared.core).await.map(drop).map_err(|error| Fault::from(error).into_store_error())
+    }
+
     /// The statements that make the store's tables in this schema, for people who run migrations by hand.
     pub fn migrations_sql(schema: &str) -> Result<String, StoreError> {
         check_schema_name(schema)?;

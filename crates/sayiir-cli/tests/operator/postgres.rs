@@ -37,6 +37,25 @@ fn verbs_work_on_postgresql() {
     fixture.block_on(worker.join()).unwrap();
 }
 
+/// The last of several is announced, too, though the process ends right after it.
+#[test]
+fn workers_elsewhere_hear_of_every_write() {
+    let fixture = Fixture::empty();
+    let url = shared().unwrap().url();
+    let options = PostgresOptions::default().with_schema("heard");
+    let store: PostgresBackend = fixture.block_on(PostgresBackend::open_with(&url, options)).unwrap();
+    let ids: Vec<String> = (1..=20).map(|number| format!("import-{number}")).collect();
+    let client = WorkflowClient::new(store.clone());
+    for id in &ids {
+        fixture.block_on(client.submit(&import_flow(), id.as_str(), 1)).unwrap();
+    }
+    // Nothing is polled for here: what is heard was announced.
+    let heard: Vec<_> = ids.iter().map(|id| store.wakeups().listen_instance(id)).collect();
+    let all = futures_util::future::join_all(heard.iter().map(|watch| watch.listen()));
+    fixture.good(&format!("SAYIIR_STORE={url} SAYIIR_SCHEMA=heard sayiir pause {}", ids.join(" ")));
+    fixture.block_on(async { tokio::time::timeout(std::time::Duration::from_secs(60), all).await }).expect("each was announced");
+}
+
 #[test]
 fn no_table_is_made_by_looking() {
     let fixture = Fixture::empty();

@@ -4,15 +4,16 @@ use chrono::{DateTime, Utc};
 use sayiir::core::attribute::AttributeValue;
 use sayiir::persistence::{AttributeFilter, AttributeTest};
 
+type Compare = fn(AttributeValue) -> AttributeTest;
+
 /// Reads `NAME=VALUE`, `NAME>=VALUE` or `NAME<=VALUE`, where the name may say the type of the value: `NAME:text=120`.
 pub(crate) fn parse_attribute(text: &str) -> Result<AttributeFilter, String> {
     let wrong = || format!("{text:?} is no test of an attribute; write NAME=VALUE, NAME>=VALUE or NAME<=VALUE");
     let at = text.find(['=', '<', '>']).ok_or_else(wrong)?;
     let (name, rest) = text.split_at(at);
-    let tests: [(&str, fn(AttributeValue) -> AttributeTest); 3] =
-        [("=", AttributeTest::Is), (">=", AttributeTest::AtLeast), ("<=", AttributeTest::AtMost)];
-    let found = tests.into_iter().find_map(|(sign, test)| rest.strip_prefix(sign).map(|value| (test, value)));
-    let (test, value) = found.ok_or_else(wrong)?;
+    let signs: [(&str, Compare); 3] = [("=", AttributeTest::Is), (">=", AttributeTest::AtLeast), ("<=", AttributeTest::AtMost)];
+    let found = signs.into_iter().find_map(|(sign, compare)| rest.strip_prefix(sign).map(|value| (compare, value)));
+    let (compare, value) = found.ok_or_else(wrong)?;
     let (name, value) = match name.rsplit_once(':') {
         Some((name, kind)) => (name, of_type(kind, value)?),
         None => (name, guessed(value)),
@@ -20,8 +21,8 @@ pub(crate) fn parse_attribute(text: &str) -> Result<AttributeFilter, String> {
     if name.is_empty() {
         return Err(wrong());
     }
-    let test = test(value);
-    match &test {
+    let filter = AttributeFilter { name: name.into(), test: compare(value) };
+    match &filter.test {
         AttributeTest::AtLeast(value) | AttributeTest::AtMost(value) => match value {
             AttributeValue::Integer(_) | AttributeValue::Time(_) => {}
             AttributeValue::Text(_) | AttributeValue::Bool(_) => {
@@ -30,7 +31,7 @@ pub(crate) fn parse_attribute(text: &str) -> Result<AttributeFilter, String> {
         },
         AttributeTest::Is(_) => {}
     }
-    Ok(AttributeFilter { name: name.into(), test })
+    Ok(filter)
 }
 
 fn of_type(kind: &str, value: &str) -> Result<AttributeValue, String> {

@@ -49,7 +49,11 @@ pub(crate) async fn run(action: ControlAction, args: &ControlArgs) -> Verdict {
         let request = SignalRequest::new(args.reason.clone(), args.by.clone());
         let command = ControlCommand { instance_id: Arc::from(id.as_str()), action, request };
         let outcome = store.client.backend().control(command).await;
-        each.tell(id, words(action).1, outcome.map_err(|error| told(&error.into())).and_then(|outcome| done(action, &store, id, outcome)))?;
+        each.tell(
+            id,
+            words(action).1,
+            outcome.map_err(|error| told(&error.into())).and_then(|outcome| done(action, &store, id, &outcome)),
+        )?;
     }
     store.settle().await?;
     Ok(each.end())
@@ -65,8 +69,8 @@ const fn words(action: ControlAction) -> (&'static str, &'static str) {
     }
 }
 
-fn done(action: ControlAction, store: &OpenStore, id: &str, outcome: ControlOutcome) -> Result<Done, String> {
-    let so = match (action, &outcome) {
+fn done(action: ControlAction, store: &OpenStore, id: &str, outcome: &ControlOutcome) -> Result<Done, String> {
+    let so = match (action, outcome) {
         (_, ControlOutcome::Applied) => return Ok(Done::Now),
         (_, ControlOutcome::NotFound) => return Err(store.no_instance(id)),
         // An end that was asked for, and is there.

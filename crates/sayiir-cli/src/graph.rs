@@ -56,7 +56,7 @@ pub(crate) async fn run(args: &GraphArgs) -> Verdict {
     let (definition, record, journal) = match (&args.id, &args.definition) {
         (Some(id), _) => {
             let record = store.instance(id).await?;
-            let journal = store.client.history(id).await?;
+            let journal = store.client.timeline(id).await?;
             (kept(&store, record.summary.definition.hash).await?, Some(record), journal)
         }
         (None, wanted) => (by_name(&store, wanted.as_deref().unwrap_or_default()).await?, None, Vec::new()),

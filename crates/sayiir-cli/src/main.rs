@@ -13,6 +13,7 @@ mod log;
 mod manual;
 mod payload;
 mod purge;
+mod rewind;
 mod screen;
 mod show;
 mod signal;
@@ -78,6 +79,7 @@ enum StoreVerb {
     Unpause(ControlArgs),
     /// Set failed instances going again, from the node at which they failed
     Retry(ControlArgs),
+    Rewind(rewind::RewindArgs),
     Wait(wait::WaitArgs),
     Delete(delete::DeleteArgs),
     Purge(purge::PurgeArgs),
@@ -109,6 +111,7 @@ fn run(verb: StoreVerb) -> Verdict {
             StoreVerb::Pause(args) => control::run(ControlAction::Pause, &args).await,
             StoreVerb::Unpause(args) => control::run(ControlAction::Unpause, &args).await,
             StoreVerb::Retry(args) => control::run(ControlAction::Retry, &args).await,
+            StoreVerb::Rewind(args) => rewind::run(&args).await,
             StoreVerb::Wait(args) => wait::run(&args).await,
             StoreVerb::Delete(args) => delete::run(&args).await,
             StoreVerb::Purge(args) => purge::run(&args).await,

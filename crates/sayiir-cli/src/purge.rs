@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use sayiir::persistence::{AgeRange, InstanceFilter, ListOrder, PurgeRequest, RunState};
+use sayiir::persistence::{AgeRange, InstanceFilter, ListOrder, RunState};
 use serde::Serialize;
 
 use crate::ending::{Ending, Failure, Verdict};
@@ -37,10 +37,6 @@ pub(crate) struct PurgeArgs {
     #[arg(long)]
     dry_run: bool,
 
-    /// Remove N in one transaction
-    #[arg(long, value_name = "N", default_value = "200", value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    batch: u32,
-
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -71,15 +67,7 @@ pub(crate) async fn run(args: &PurgeArgs) -> Verdict {
 }
 
 async fn purge(args: &PurgeArgs, store: &OpenStore) -> Result<u64, Failure> {
-    let mut purged = 0;
-    loop {
-        let request = PurgeRequest { workflow: args.workflow.clone(), ended_for: args.older_than, limit: args.batch as usize };
-        let batch = store.client.backend().purge(request).await?;
-        purged += batch;
-        if batch < u64::from(args.batch) {
-            return Ok(purged);
-        }
-    }
+    Ok(store.client.purge(args.workflow.as_deref(), args.older_than).await?)
 }
 
 async fn would_purge(args: &PurgeArgs, store: &OpenStore) -> Result<u64, Failure> {

@@ -67,11 +67,12 @@ fn not_taken(LaneHealth { definition, tags, due, oldest }: &LaneHealth, workers:
         return Finding::problem(Kind::NoWorker, format!("{what}; no worker was seen lately"), "start a worker on this store").count(*due);
     }
     let there = count(workers, "worker was", "workers were");
-    let mut reasons = vec![format!("none of them may have this definition ({hash}..): an older version, or a build that is not deployed")];
+    let mut reasons =
+        vec![format!("perhaps none of them has this definition ({hash}..), of an older version or of a build that is not deployed")];
     if !tags.is_empty() {
-        reasons.insert(0, format!("none of them may serve the tags {}", tags.join(" ")));
+        reasons.insert(0, format!("perhaps none of them serves the tags {}", tags.join(" ")));
     }
-    reasons.push("or they may have more to do than they can".to_owned());
+    reasons.push("or they have more to do than they can".to_owned());
     Finding::problem(Kind::NotTaken, format!("{what}, though {there} seen lately"), reasons.join("; ")).count(*due)
 }
 

@@ -38,7 +38,7 @@ pub(super) async fn look(store: &OpenStore) -> Result<Vec<Finding>, Failure> {
 async fn look_at(store: &OpenStore, id: &str) -> Vec<Finding> {
     let read = async {
         let record = store.client.backend().instance(id).await?;
-        let journal = store.client.history(id).await?;
+        let journal = store.client.timeline(id).await?;
         anyhow::Ok(record.map(|record| (record, journal)))
     };
     match read.await {

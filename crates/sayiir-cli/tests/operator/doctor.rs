@@ -79,7 +79,7 @@ fn tags_that_nobody_has_are_named() {
     let worker = fixture.block_on(LocalWorker::builder(fixture.store.clone()).tags(["cpu"]).spawn(served)).unwrap();
     let found = &found(&fixture, "--patience 0s", "not_taken")[0];
     assert!(found["text"].as_str().unwrap().contains("tags gpu"), "{found}");
-    assert!(found["advice"].as_str().unwrap().contains("serve the tags gpu"), "{found}");
+    assert!(found["advice"].as_str().unwrap().contains("serves the tags gpu"), "{found}");
     worker.shutdown();
     fixture.block_on(worker.join()).unwrap();
 }

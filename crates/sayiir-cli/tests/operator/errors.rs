@@ -9,7 +9,19 @@ use std::process::Stdio;
 use super::fixture::Fixture;
 use super::shell::ran;
 
-const VERBS: &[&str] = &["list", "show x", "graph x", "signal x go", "cancel x", "pause x", "unpause x", "wait x", "delete x --yes"];
+const VERBS: &[&str] = &[
+    "list",
+    "show x",
+    "graph x",
+    "signal x go",
+    "cancel x",
+    "pause x",
+    "unpause x",
+    "wait x",
+    "delete x --yes",
+    "retry x",
+    "rewind x --to y",
+];
 
 #[test]
 fn an_unknown_instance_is_named_by_every_verb() {
@@ -114,6 +126,13 @@ fn wrong_usage_exits_with_2() {
         "cancel",
         "wait x --timeout soon",
         "delete x",
+        "list --attribute customer",
+        "list --attribute 'customer>=acme'",
+        "list --older-than soon",
+        "list --after order-1",
+        "rewind x",
+        "purge",
+        "purge --older-than 30",
         "completions tcsh",
     ] {
         let ran = fixture.run(&format!("sayiir {line}"));

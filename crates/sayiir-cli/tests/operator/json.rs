@@ -62,6 +62,15 @@ fn a_list_is_filtered_and_paged() {
         assert_eq!(found, ids(&format!("{order} {filter}")), "{order} {filter} {limit}");
         assert!(found.iter().all(|id| all.contains(id)));
     }
+    assert_eq!(ids("--attribute customer=fay --attribute 'euros>=5'"), ["order-8"]);
+    assert!(ids("--attribute euros:text=5").is_empty() && ids("--attribute 'euros<=4'").is_empty());
+    assert_eq!(fixture.json("sayiir list --json --attribute customer=fay")["attributes"], json!({"customer": "fay", "euros": 5}));
+    assert_eq!(ids("--error 'bank says'"), ["order-2"]);
+    assert!(ids("--error 'bank shouts'").is_empty());
+    assert_eq!(ids("--older-than 1d"), ["order-1"]);
+    assert_eq!(ids("--newer-than 1d").len(), 11);
+    assert_eq!(ids("--unchanged-for 12h"), ["order-1"]);
+    assert!(ids("--changed-within 1h").is_empty());
     assert_eq!(ids("--by-id").first().map(String::as_str), Some("import-1"));
     assert_eq!(ids("").first().map(String::as_str), Some("order-10"), "the newest");
     let page = fixture.run("sayiir list --limit 3");

@@ -95,6 +95,53 @@ fn an_event_sets_going_what_another_process_drives() {
 }
 
 #[test]
+fn a_failed_instance_is_retried_or_begun_again_at_a_node() {
+    let fixture = Fixture::full();
+    assert!(fixture.bad(1, "sayiir retry order-1").contains("it is completed"));
+    assert!(fixture.bad(1, "sayiir retry order-4").contains("it has not failed"));
+    assert_eq!(fixture.good("sayiir retry order-2 --reason 'the bank is open' --by ada"), "retried order-2\n");
+    let retried = fixture.json("sayiir show order-2 --json");
+    assert_eq!((&retried["status"], &retried["run"]), (&"in_progress".into(), &2.into()));
+    assert_eq!((&retried["branches"][0]["doing"], &retried["branches"][0]["attempt"]), (&"ready".into(), &1.into()));
+    assert_eq!(retried["journal"].as_array().unwrap().last().unwrap()["kind"], "retried");
+
+    let rewound = fixture.json("sayiir rewind order-1 --to payment --reason again --json");
+    let shown = fixture.json("sayiir show order-1 --json");
+    assert_eq!(
+        (&rewound["run"], &shown["status"], &shown["branches"][0]["node"]),
+        (&shown["run"], &"in_progress".into(), &"payment".into())
+    );
+    let kinds: Vec<&str> = shown["journal"].as_array().unwrap().iter().map(|row| row["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["started", "task_completed", "task_completed", "task_completed", "join_completed", "rewound"]);
+    let inside = fixture.bad(1, "sayiir rewind order-1 --to rated/stock");
+    assert!(inside.contains("rated"), "{inside}");
+    fixture.bad(1, "sayiir rewind order-1 --to nowhere");
+    // It comes to the same end, and the store of another process is where it does.
+    fixture.catch_up();
+    let runner = CheckpointingRunner::new(fixture.store.clone());
+    let orders = fixture.orders();
+    fixture.block_on(runner.resume(&orders, "order-1")).unwrap();
+    assert!(matches!(fixture.record("order-1").summary.status, WorkflowStatus::Waiting { .. }), "it cools off again");
+}
+
+#[test]
+fn what_ended_long_ago_is_purged() {
+    let fixture = Fixture::full();
+    assert_eq!(fixture.good("sayiir purge --older-than 1d --dry-run"), "would purge 1 instance\n");
+    assert_eq!(fixture.json("sayiir purge --older-than 1h --workflow order --dry-run --json"), serde_json::json!({"would_purge": 3}));
+    assert_eq!(fixture.good("sayiir purge --older-than 1h --workflow import"), "purged 0 instances\n");
+    assert_eq!(fixture.json("sayiir purge --older-than 1d --json"), serde_json::json!({"purged": 1}));
+    assert_eq!(fixture.good("sayiir purge --older-than 1h"), "purged 2 instances\n");
+    assert_eq!(fixture.good("sayiir list --ids --status completed,failed,cancelled"), "");
+    assert_eq!(fixture.good("sayiir list --ids").lines().count(), 9);
+    let stats = fixture.json("sayiir stats --json");
+    let counts: Vec<_> =
+        stats["workflows"].as_array().unwrap().iter().map(|each| (&each["workflow"], &each["running"], &each["paused"])).collect();
+    assert_eq!(counts, [(&"import".into(), &2.into(), &0.into()), (&"order".into(), &6.into(), &1.into())]);
+    assert_eq!((&stats["branches"]["leased"], &stats["branches"]["set_aside"]), (&1.into(), &0.into()));
+}
+
+#[test]
 fn what_a_packager_needs_is_printed() {
     let fixture = Fixture::empty();
     for (shell, words) in [("bash", "complete -F _sayiir"), ("zsh", "#compdef sayiir"), ("fish", "complete -c sayiir")] {

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use sayiir::persistence::Store as _;
+use sayiir::persistence::{InstanceListener, Store as _};
 use sayiir::prelude::*;
 use sayiir::{PostgresBackend, PostgresOptions};
 use sayiir_pg_testserver::shared;
@@ -51,9 +51,9 @@ fn workers_elsewhere_hear_of_every_write() {
     }
     // Nothing is polled for here: what is heard was announced.
     let heard: Vec<_> = ids.iter().map(|id| store.wakeups().listen_instance(id)).collect();
-    let all = futures_util::future::join_all(heard.iter().map(|watch| watch.listen()));
+    let all = futures_util::future::join_all(heard.iter().map(InstanceListener::listen));
     fixture.good(&format!("SAYIIR_STORE={url} SAYIIR_SCHEMA=heard sayiir pause {}", ids.join(" ")));
-    fixture.block_on(async { tokio::time::timeout(std::time::Duration::from_secs(60), all).await }).expect("each was announced");
+    fixture.block_on(async { tokio::time::timeout(std::time::Duration::from_mins(1), all).await }).expect("each was announced");
 }
 
 #[test]

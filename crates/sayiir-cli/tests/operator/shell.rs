@@ -82,7 +82,10 @@ impl Fixture {
                 let output = self.command(&format!("exec 2>&1; {command}")).env("COLUMNS", "120").output().unwrap();
                 let shown = self.shown(&ran(&output).out);
                 let space = if std::mem::take(&mut first) { "" } else { "\n" };
-                writeln!(told, "{space}{line}\n{}", shown.trim_end()).unwrap();
+                writeln!(told, "{space}{line}").unwrap();
+                if !shown.trim_end().is_empty() {
+                    writeln!(told, "{}", shown.trim_end()).unwrap();
+                }
                 continue;
             }
             writeln!(told, "{line}").unwrap();

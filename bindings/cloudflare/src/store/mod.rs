@@ -24,8 +24,8 @@ mod start;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use async_lock::OnceCell;
 use sayiir_core::future::MaybeSend;
 use sayiir_core::time::{Clock, Timestamp};
 use sayiir_persistence::{Limits, StoreFuture, Wakeups};
@@ -51,7 +51,8 @@ struct Shared {
     clock: StoreClock,
     wakeups: Wakeups,
     limits: Limits,
-    prepared: OnceCell<()>,
+    /// Not a lock: whoever waited for another request's answer would wait for ever if that request were cancelled.
+    prepared: AtomicBool,
 }
 
 /// How a [`SqlStore`] works.
@@ -78,9 +79,7 @@ impl SqlStore {
     pub fn new(sql: Arc<dyn Sql>, options: SqlStoreOptions) -> Self {
         let SqlStoreOptions { clock, limits, prepared } = options;
         let (clock, wakeups) = (StoreClock::new(clock), Wakeups::new());
-        Self {
-            shared: Arc::new(Shared { sql, clock, wakeups, limits, prepared: if prepared { OnceCell::from(()) } else { OnceCell::new() } }),
-        }
+        Self { shared: Arc::new(Shared { sql, clock, wakeups, limits, prepared: AtomicBool::new(prepared) }) }
     }
 
     fn now(&self) -> Timestamp {
@@ -98,7 +97,10 @@ impl SqlStore {
     /// Runs the statements as one transaction.
     async fn batch(&self, statements: Vec<Statement>) -> Outcome<Answers> {
         let sql = &self.shared.sql;
-        self.shared.prepared.get_or_try_init(|| schema::prepare(&**sql)).await?;
+        if !self.shared.prepared.load(Ordering::Acquire) {
+            schema::prepare(&**sql).await?;
+            self.shared.prepared.store(true, Ordering::Release);
+        }
         let rows = match sql.batch(statements.clone()).await {
             // Somebody has emptied the database since.
             Err(SqlError::NoTable(_)) => {

@@ -142,6 +142,7 @@ fn workers_that_come_and_go_are_noticed() {
     assert_eq!((&churn["severity"], &churn["count"]), (&json!("notice"), &json!(30)));
 }
 
+#[cfg(feature = "postgres")]
 #[test]
 fn a_server_has_a_doctor_too() {
     use sayiir_pg_testserver::shared;

@@ -195,9 +195,15 @@ async fn the_task_context_is_set_by_every_runner() {
     assert_eq!(test.output().await.unwrap(), said("b"));
     let (_dir, store) = sqlite().await;
     let worker = LocalWorker::builder(store.clone()).spawn(WorkflowSet::new().with(Arc::new(flow.clone()))).await.unwrap();
-    let client = WorkflowClient::new(store);
+    let client = WorkflowClient::new(store.clone());
     client.submit(&flow, "c", 1).await.unwrap();
     assert_eq!(client.wait_for(&flow, "c", WAIT).await.unwrap(), said("c"));
+    worker.shutdown();
+    worker.join().await.unwrap();
+    let workflows = vec![(*flow.definition_hash(), Arc::new(flow.clone()))];
+    let worker = PooledWorker::new("w", store, TaskRegistry::new()).spawn(Duration::from_secs(1), workflows);
+    client.submit(&flow, "d", 1).await.unwrap();
+    assert_eq!(client.wait_for(&flow, "d", WAIT).await.unwrap(), said("d"));
     worker.shutdown();
     worker.join().await.unwrap();
 }
@@ -359,7 +365,7 @@ async fn one_worker_serves_workflows_of_different_input_types() {
             .unwrap();
     let store = InMemoryBackend::new();
     let set = WorkflowSet::new().with(Arc::new(numbers.clone())).with(Arc::new(texts.clone())).with(Arc::new(binary.clone()));
-    let worker = LocalWorker::builder(store.clone()).spawn(set).await.unwrap();
+    let worker = PooledWorker::new("w", store.clone(), TaskRegistry::new()).spawn(Duration::from_secs(1), set);
     let client = WorkflowClient::new(store);
     client.submit(&numbers, "n", 4).await.unwrap();
     client.submit(&texts, "t", "a".to_owned()).await.unwrap();

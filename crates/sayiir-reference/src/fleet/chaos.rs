@@ -9,7 +9,6 @@ use fastrand::Rng;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::FleetOptions;
-use super::log::{Line, Log};
 use super::place::Place;
 use super::worker::LEASE;
 
@@ -21,7 +20,6 @@ const FROZEN: Duration = LEASE.saturating_mul(2);
 /// The processes, which end with their owner.
 pub(super) struct Processes {
     command: Box<dyn Fn(usize) -> Command>,
-    logs: PathBuf,
     living: Vec<Process>,
     begun: usize,
     kills: u64,
@@ -41,16 +39,15 @@ impl Processes {
     pub(super) fn begin(options: &FleetOptions, place: &Place) -> anyhow::Result<Self> {
         let own = std::env::current_exe().context("this program cannot find itself")?;
         let (address, logs) = (place.address().to_owned(), place.logs().to_owned());
-        let (seed, cases, dir) = (options.seed.to_string(), options.cases.to_string(), logs.clone());
+        let (seed, cases) = (options.seed.to_string(), options.cases.to_string());
         let command = move |number: usize| {
             let mut command = Command::new(&own);
-            command.args(["--serve", &address, "--seed", &seed, "--cases", &cases, "--log"]).arg(log_of(&dir, number));
+            command.args(["--serve", &address, "--seed", &seed, "--cases", &cases, "--log"]).arg(log_of(&logs, number));
             command.stdin(Stdio::null()).stdout(Stdio::null());
             command
         };
         let mut processes = Self {
             command: Box::new(command),
-            logs,
             living: Vec::new(),
             begun: 0,
             kills: 0,
@@ -75,7 +72,7 @@ impl Processes {
     pub(super) fn befall(&mut self, rng: &mut Rng) -> anyhow::Result<()> {
         for process in &mut self.living {
             if process.frozen_until.is_some_and(|until| until <= Instant::now()) {
-                process.thaw(&self.logs)?;
+                process.thaw()?;
             }
             if let Some(status) = process.child.try_wait()? {
                 anyhow::bail!("worker {} ended by itself with {status}", process.number);
@@ -125,9 +122,7 @@ impl Process {
         kill_process(pid, signal).with_context(|| format!("worker {} cannot be sent a signal", self.number))
     }
 
-    fn thaw(&mut self, logs: &std::path::Path) -> anyhow::Result<()> {
-        // Before it goes on, so that what it notes then stands behind this.
-        Log::open(&log_of(logs, self.number))?.add(&Line::Thawed);
+    fn thaw(&mut self) -> anyhow::Result<()> {
         self.signal(Signal::CONT)?;
         self.frozen_until = None;
         Ok(())

@@ -1,6 +1,6 @@
 //! What the workers of a fleet note in files, line by line: it outlives them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
@@ -18,10 +18,10 @@ use crate::verdict::results;
 pub(super) enum Line {
     /// A task began.
     Begun { instance: Arc<str>, name: String, iterations: Vec<u32>, path: Arc<str>, at: i64 },
+    /// The store handed out a branch that stood at this node; it was asked then.
+    Handed { instance: Arc<str>, path: Arc<str>, asked: i64 },
     /// A write was refused: it was not the writer's branch any more.
     Refused,
-    /// The process was let go on after it had been frozen; written by who froze it.
-    Thawed,
 }
 
 /// A log, opened for one process.
@@ -49,40 +49,48 @@ impl Log {
     }
 }
 
-/// What began, by instance: with whether its process may have been a zombie that did not know it yet.
-pub(super) type AllBegun = BTreeMap<Arc<str>, Vec<(Begun, bool)>>;
+/// What all workers noted.
+#[derive(Default)]
+pub(super) struct Noted {
+    /// What began, by instance.
+    pub(super) begun: BTreeMap<Arc<str>, Vec<Begun>>,
+    /// At which nodes branches were handed out, by instance, and when that was asked for.
+    pub(super) handed: BTreeMap<Arc<str>, Vec<(Arc<str>, Timestamp)>>,
+    /// How many writes were refused.
+    pub(super) refused: u64,
+}
 
-/// Reads all logs of a directory, and how many writes were refused.
-pub(super) fn read(directory: &Path) -> anyhow::Result<(AllBegun, u64)> {
-    let (mut all, mut refused) = (AllBegun::new(), 0);
+/// Reads all logs of a directory.
+pub(super) fn read(directory: &Path) -> anyhow::Result<Noted> {
+    let mut noted = Noted::default();
     for file in fs::read_dir(directory)? {
-        // A process that was frozen may go on with each task that it held when it was; with none of them twice.
-        let (mut was_frozen, mut since) = (false, BTreeSet::new());
         // A line that was cut off by a death noted nothing that was done.
         for line in fs::read_to_string(file?.path())?.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
             match serde_json::from_str(line)? {
-                Line::Refused => refused += 1,
-                Line::Thawed => (was_frozen, since) = (true, BTreeSet::new()),
+                Line::Refused => noted.refused += 1,
+                Line::Handed { instance, path, asked } => {
+                    noted.handed.entry(instance).or_default().push((path, Timestamp::from_micros(asked)));
+                }
                 Line::Begun { instance, name, iterations, path, at } => {
-                    let zombie = was_frozen && since.insert((Arc::clone(&instance), Arc::clone(&path)));
                     let begun = Begun { step: (name, iterations), path, at: Timestamp::from_micros(at) };
-                    all.entry(instance).or_default().push((begun, zombie));
+                    noted.begun.entry(instance).or_default().push(begun);
                 }
             }
         }
     }
-    Ok((all, refused))
+    Ok(noted)
 }
 
-/// No task may begin after its result was stored, but for what a zombie still holds to be its own.
+/// No branch may be handed out at a node whose result was stored when it was asked for. (A task may *begin* after its result was
+/// stored: on a worker that was handed it before, stood still, and does not know yet that another has done it.)
 ///
 /// # Errors
 ///
-/// The first that did.
-pub(super) fn again(journal: &[JournalRow], begun: &[(Begun, bool)]) -> Result<(), String> {
+/// The first that was.
+pub(super) fn again(journal: &[JournalRow], handed: &[(Arc<str>, Timestamp)]) -> Result<(), String> {
     let stored: BTreeMap<&str, Timestamp> = results(journal).map(|row: &JournalRow| (&*row.node, row.at)).collect();
-    let repeated = begun.iter().find(|(begun, zombie)| !zombie && stored.get(&*begun.path).is_some_and(|at| *at < begun.at));
-    repeated.map_or(Ok(()), |(begun, _)| Err(format!("{} ran again though its result was stored", begun.path)))
+    let repeated = handed.iter().find(|(path, asked)| stored.get(&**path).is_some_and(|at| at < asked));
+    repeated.map_or(Ok(()), |(path, _)| Err(format!("{path} was handed out again though its result was stored")))
 }
 
 #[cfg(test)]
@@ -93,18 +101,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_zombie_may_begin_a_task_once_more_and_no_second_time() -> anyhow::Result<()> {
+    fn a_node_that_was_handed_out_after_its_result_was_stored_is_found() -> anyhow::Result<()> {
         let directory = tempfile::tempdir()?;
         let log = Log::open(&directory.path().join("1.log"))?;
-        let begun = |at| Begun { step: ("t1".to_owned(), vec![]), path: Arc::from("t1"), at: Timestamp::from_micros(at) };
-        log.begun("i", &begun(1));
-        log.add(&Line::Thawed);
+        log.begun("i", &Begun { step: ("t1".to_owned(), vec![]), path: Arc::from("t1"), at: Timestamp::from_micros(5) });
         log.add(&Line::Refused);
-        log.begun("i", &begun(5));
-        log.begun("i", &begun(6));
-        let (all, refused) = read(directory.path())?;
-        let marks: Vec<_> = all.values().flatten().map(|(begun, zombie)| (begun.at.as_micros(), *zombie)).collect();
-        assert_eq!((marks, refused), (vec![(1, false), (5, true), (6, false)], 1));
+        let handed = |asked| Line::Handed { instance: Arc::from("i"), path: Arc::from("t1"), asked };
+        log.add(&handed(1));
+        log.add(&handed(3));
+        let Noted { begun, handed, refused } = read(directory.path())?;
+        assert_eq!((begun.values().flatten().count(), refused), (1, 1));
 
         let stored = JournalRow {
             run: RunNumber(1),
@@ -120,9 +126,9 @@ mod tests {
             error: None,
             at: Timestamp::from_micros(2),
         };
-        let begun = all.into_values().next().unwrap_or_default();
-        assert!(again(std::slice::from_ref(&stored), &begun[..2]).is_ok());
-        assert!(again(&[stored], &begun).is_err());
+        let handed: Vec<_> = handed.into_values().flatten().collect();
+        assert!(again(std::slice::from_ref(&stored), &handed[..1]).is_ok());
+        assert!(again(&[stored], &handed).is_err());
         Ok(())
     }
 }

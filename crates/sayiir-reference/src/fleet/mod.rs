@@ -1,7 +1,7 @@
 //! Random workflows on a fleet: workers in processes of their own over one store, killed, frozen and started at random.
 //!
 //! What comes of every instance is compared with the reference. A process that is frozen beyond its leases is a
-//! zombie when it wakes: what it began it may begin once more, but nothing that it writes is accepted.
+//! zombie when it wakes: it may begin what it was handed before, but nothing that it writes is accepted.
 
 mod chaos;
 mod database;
@@ -19,7 +19,7 @@ use sayiir_persistence::{ControlAction, Store, SystemClock};
 use sayiir_runtime::WorkflowClient;
 use serde::Serialize;
 
-use crate::build::{Begun, Notes, workflow};
+use crate::build::{Notes, workflow};
 use crate::generate::case;
 use crate::interpret::{Reference, interpret};
 use crate::outside::{Outside, control};
@@ -28,7 +28,7 @@ use crate::verdict::judge;
 
 use chaos::Processes;
 use database::Troubles;
-use log::{again, read};
+use log::{Noted, again, read};
 pub use place::{FleetStore, Place};
 
 pub use worker::{Serve, serve};
@@ -115,10 +115,10 @@ pub async fn run_fleet(options: &FleetOptions) -> anyhow::Result<Findings> {
         findings.database = troubles.end().await?;
     }
     (findings.kills, findings.freezes) = processes.end()?;
-    let (begun, refused) = read(place.logs())?;
-    (findings.cases, findings.refused) = (fleet.next, refused);
+    let noted = read(place.logs())?;
+    (findings.cases, findings.refused) = (fleet.next, noted.refused);
     for errand in &ended {
-        conclude(options, &place.store, errand, &begun, &mut findings).await?;
+        conclude(options, &place.store, errand, &noted, &mut findings).await?;
     }
     Ok(findings)
 }
@@ -209,7 +209,7 @@ async fn conclude(
     options: &FleetOptions,
     store: &Arc<dyn Store>,
     errand: &Errand,
-    begun: &BTreeMap<Arc<str>, Vec<(Begun, bool)>>,
+    noted: &Noted,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
     let Some(record) = store.instance(&errand.id).await? else {
@@ -221,9 +221,9 @@ async fn conclude(
         return Ok(());
     }
     let journal = store.journal(record.summary.run, None, usize::MAX).await?;
-    let noted = begun.get(&*errand.id).map_or(&[][..], Vec::as_slice);
-    let all: Vec<_> = noted.iter().map(|(begun, _)| begun.clone()).collect();
-    let verdict = judge(&errand.reference, errand.case.control, &record, &journal, &all).and_then(|()| again(&journal, noted));
+    let begun = noted.begun.get(&*errand.id).map_or(&[][..], Vec::as_slice);
+    let handed = noted.handed.get(&*errand.id).map_or(&[][..], Vec::as_slice);
+    let verdict = judge(&errand.reference, errand.case.control, &record, &journal, begun).and_then(|()| again(&journal, handed));
     if let Err(what) = verdict {
         findings.mismatches.push(told(options, errand, &what));
     }

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sayiir_core::branch::LeaseId;
+use sayiir_core::branch::{BranchId, LeaseId, Phase, RunNumber};
 use sayiir_core::registry::TaskRegistry;
+use sayiir_core::time::{Clock, Timestamp};
 use sayiir_core::transition::Transition;
-use sayiir_persistence::{CommitOutcome, Refusal, Store, StoreError, StoreFuture, SystemClock, forward_store};
+use sayiir_persistence::{BranchView, ClaimRequest, CommitOutcome, Refusal, Store, StoreError, StoreFuture, SystemClock, forward_store};
 use sayiir_runtime::{PooledWorker, WorkflowSet};
 
 use crate::build::{Notes, workflow};
@@ -71,14 +72,42 @@ async fn open_patiently(address: &str) -> anyhow::Result<Arc<dyn Store>> {
     }
 }
 
-/// Notes the writes that are refused.
+/// Notes the branches that are handed out, and the writes that are refused.
 struct Noting {
     inner: Arc<dyn Store>,
     log: Arc<Log>,
 }
 
+impl Noting {
+    /// Notes what was handed out to who asked at `asked`. In phase `Start` the node is only a label.
+    fn handed(&self, asked: Timestamp, views: &[BranchView]) {
+        for view in views.iter().filter(|view| view.head.phase != Phase::Start) {
+            let (instance, path) = (Arc::clone(&view.instance_id), Arc::clone(&view.head.node));
+            self.log.add(&Line::Handed { instance, path, asked: asked.as_micros() });
+        }
+    }
+}
+
 impl Store for Noting {
-    forward_store!(|me| me.inner, except commit);
+    forward_store!(|me| me.inner, except commit, claim, load);
+
+    fn claim(&self, request: ClaimRequest) -> StoreFuture<'_, Vec<BranchView>> {
+        Box::pin(async move {
+            let asked = SystemClock.now();
+            let views = self.inner.claim(request).await?;
+            self.handed(asked, &views);
+            Ok(views)
+        })
+    }
+
+    fn load(&self, lease: LeaseId, run: RunNumber, branches: Vec<BranchId>) -> StoreFuture<'_, Vec<BranchView>> {
+        Box::pin(async move {
+            let asked = SystemClock.now();
+            let views = self.inner.load(lease, run, branches).await?;
+            self.handed(asked, &views);
+            Ok(views)
+        })
+    }
 
     fn commit(&self, lease: LeaseId, transitions: Vec<Transition>) -> StoreFuture<'_, Vec<CommitOutcome>> {
         Box::pin(async move {

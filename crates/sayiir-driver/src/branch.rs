@@ -18,10 +18,11 @@ use crate::ask::ask;
 use crate::commit::Committed;
 use crate::figures;
 use crate::group::{Fault, Ticket};
-use crate::held::Hold;
+use crate::held::{Hold, Key};
 use crate::host::Host;
 use crate::session::Session;
 use crate::span;
+use crate::spread::Offer;
 use crate::task::TaskEnd;
 use crate::workflows::WorkflowSet;
 
@@ -84,6 +85,7 @@ impl Session {
             Decision::Commit(mut transition) => {
                 // One child goes on in the place of its parent.
                 self.tailor(workflow.plan(), ticket.group().free() + 1, &mut transition);
+                let offer = self.offer_children(&mut transition);
                 if leaves_work(&transition) {
                     ticket.group().note_due();
                 }
@@ -101,7 +103,12 @@ impl Session {
                     Err(cause) => return Err(Fault::at(&branch, cause)),
                 };
                 match outcome {
-                    CommitOutcome::Accepted { .. } => self.note_retry(&transition),
+                    CommitOutcome::Accepted { .. } => {
+                        self.note_retry(&transition);
+                        if let Some(offer) = offer {
+                            offer.made(left_of_fork(&transition));
+                        }
+                    }
                     CommitOutcome::AlreadyAccepted | CommitOutcome::Refused(_) => ticket.group().note_left(),
                 }
                 figures::committed(workflow.plan(), &branch, &transition, &outcome);
@@ -165,6 +172,18 @@ impl Session {
         {
             self.shy.failed((*run, branch.clone()), head);
         }
+    }
+
+    /// Leaves a part of a fork's children to whoever claims them, where that may help.
+    fn offer_children(&self, transition: &mut Transition) -> Option<Offer<'_>> {
+        self.options.head_start?;
+        let Next::Fork { head: _, children, keep } = &mut transition.next else { return None };
+        let share = children.len().div_ceil(2);
+        let offer = if *keep > share && !transition.held { self.spread.offer() } else { None };
+        if offer.is_some() {
+            *keep = share;
+        }
+        offer
     }
 
     /// Applies the recorded request, if it is still there.
@@ -240,6 +259,15 @@ const fn leaves_work(transition: &Transition) -> bool {
         Next::Fork { head: _, children, keep } => *keep < children.len(),
         Next::Run { .. } | Next::EndBranch | Next::Finish | Next::Fail { .. } => false,
     }
+}
+
+/// The children of a fork that nobody holds.
+fn left_of_fork(Transition { run, branch, revision, next, .. }: &Transition) -> impl Iterator<Item = Key> {
+    let left = match next {
+        Next::Fork { head: _, children, keep } => *keep..children.len(),
+        Next::Run { .. } | Next::Release { .. } | Next::Await { .. } | Next::EndBranch | Next::Finish | Next::Fail { .. } => 0..0,
+    };
+    left.map(move |index| (*run, branch.child(revision + 1, index)))
 }
 
 /// The output of the run that an accepted transition completed, where the transition itself holds it.

@@ -148,10 +148,12 @@ async fn compare(session: &Session, held: Vec<HeldOnce>, revisions: Vec<Option<u
 /// A pause lets the step end; a cancel does not.
 async fn look_at_run(session: &Session, moved: &[(HeldOnce, u64)]) -> Result<(), StoreError> {
     let Some((HeldOnce { key: (run, _), .. }, _)) = moved.first() else { return Ok(()) };
-    let ids = moved.iter().map(|(held, _)| held.key.1.clone()).collect();
-    let views = session.store.load(session.lease, *run, ids).await?;
+    let ids: Vec<_> = moved.iter().map(|(held, _)| held.key.1.clone()).collect();
+    let mut views = session.store.load(session.lease, *run, Vec::clone(&ids)).await?;
     if let Some(view) = views.iter().find(|view| view.requested == Some(SignalKind::Cancel)) {
-        return session.apply_control(&*session.apart, &view.instance_id, SignalKind::Cancel).await;
+        session.apply_control(&*session.apart, &view.instance_id, SignalKind::Cancel).await?;
+        // Its tasks end now, and not when somebody tells of it.
+        views = session.store.load(session.lease, *run, ids).await?;
     }
     for (held, known) in moved {
         match views.iter().find(|view| view.branch == held.key.1) {

@@ -21,6 +21,7 @@ mod run_instance;
 mod session;
 mod shy;
 mod span;
+mod spread;
 mod task;
 mod worker;
 mod workflows;

@@ -15,13 +15,14 @@ use crate::held::{Held, Hold};
 use crate::host::Host;
 use crate::keeper;
 use crate::shy::Shy;
+use crate::spread::Spread;
 use crate::workflows::WorkflowSet;
 
 /// A lease must outlive a few round trips to the store, or nobody would ever hold one.
 const SHORTEST_LEASE: Duration = Duration::from_millis(100);
 
-/// How late a task learns that it was cancelled, where the announcement of it was lost.
-const LOOK: Duration = Duration::from_secs(1);
+/// How late it is seen that a task was cancelled, where the announcement of it was lost. The task is to learn of it within a second.
+const LOOK: Duration = Duration::from_millis(700);
 
 /// How a session holds its leases.
 #[derive(Debug, Clone)]
@@ -34,7 +35,8 @@ pub struct SessionOptions {
     pub tags: Arc<[String]>,
     /// How often, while tasks run, it is looked whether they are still to: what was announced is looked at in between.
     pub look: Duration,
-    /// How long others may take what failed here before this session takes it again; `None`: no longer than itself.
+    /// How long others may take what failed here before this session takes it again; `None`: no longer than itself. One that gives
+    /// others this also leaves them a part of a fork's children first, for a far shorter moment.
     pub head_start: Option<Duration>,
 }
 
@@ -57,6 +59,7 @@ pub struct Session {
     pub(crate) beside: Beside,
     pub(crate) held: Arc<Held>,
     pub(crate) shy: Shy,
+    pub(crate) spread: Spread,
     /// How many lapsed leases it took over, its own among them.
     takeovers: AtomicU64,
     /// Ends the keeper when it is dropped.
@@ -82,6 +85,7 @@ impl Session {
             beside: Beside::default(),
             held: Arc::default(),
             shy: Shy::default(),
+            spread: Spread::default(),
             takeovers: AtomicU64::new(0),
             _alive: alive,
         });

@@ -50,6 +50,8 @@ pub struct Worker {
     options: WorkerOptions,
 }
 
+/// How long others may take what this worker offers of a fork before it looks itself: some times what an announcement and a claim take.
+const OFFER_STANDS: Duration = Duration::from_millis(20);
 /// How long a last look may take once the worker is to stop.
 const LAST_LOOK: Duration = Duration::from_secs(1);
 /// How long it takes at most to give leases back.
@@ -231,6 +233,7 @@ impl Worker {
     /// Claims what is due.
     async fn look(&self, watch: &mut Watch) -> Result<Seen, StoreError> {
         self.look_at_others(watch).await?;
+        self.let_others_look().await;
         let scope = ClaimScope::Definitions {
             hashes: self.workflows.hashes(),
             tags: Arc::clone(&self.session.options.tags),
@@ -248,11 +251,30 @@ impl Worker {
         self.give_back(given).await.inspect_err(|_| watch.unsure = LOOKS_AFTER_SILENCE)?;
         let full = full?;
         self.session.shy.looked();
+        self.session.spread.looked(full);
         match self.session.options.head_start {
             _ if full => Ok(Seen::Full),
             Some(head_start) if gave_way => Ok(Seen::GaveWay(head_start)),
             Some(_) | None => Ok(Seen::All { next: self.session.store.next_due(scope).await? }),
         }
+    }
+
+    /// Gives others a moment for what was offered to them: no longer than there is anything to do here.
+    async fn let_others_look(&self) {
+        if self.session.spread.gives_way() {
+            let mut moment = self.session.host.sleep(OFFER_STANDS);
+            loop {
+                let end = self.group.listen();
+                if self.group.active() == 0 {
+                    break;
+                }
+                match select(end, moment).await {
+                    Either::Left(((), rest)) => moment = rest,
+                    Either::Right(_) => break,
+                }
+            }
+        }
+        self.session.spread.looks();
     }
 
     /// Claims and drives until there is no place, which it says, or nothing more. Fills `given` with what others are to have first.
@@ -270,6 +292,7 @@ impl Worker {
                 watch.idle = 0;
             }
             for branch in branches {
+                self.session.spread.took(&(branch.run, branch.branch.clone()));
                 if self.session.shy.gives_way(&branch) {
                     given.push(branch);
                 } else {

@@ -162,7 +162,8 @@ fn endless() -> Endless {
 
 #[tokio::test(start_paused = true)]
 async fn a_running_task_learns_of_a_cancel_within_a_second_though_its_announcement_is_lost() {
-    for recorded in [false, true] {
+    // From a while before on, and at several moments between two looks.
+    for (recorded, moment) in [false, true].into_iter().flat_map(|recorded| (0..10).map(move |tenth| (recorded, tenth * SECOND / 10))) {
         let store = memory();
         let Endless { flow, begun, dropped } = endless();
         let way = Arc::new(Way::to(&store).deaf());
@@ -170,8 +171,7 @@ async fn a_running_task_learns_of_a_cancel_within_a_second_though_its_announceme
         let client = WorkflowClient::new(store.clone());
         client.submit(&flow, "e", 1).await.unwrap();
         begun.notified().await;
-        // From a while before on, and in the middle of two looks.
-        tokio::time::sleep(HOUR + SECOND / 3).await;
+        tokio::time::sleep(HOUR + moment).await;
         let asked = Instant::now();
         if recorded {
             store.request_control("e", SignalKind::Cancel, SignalRequest::default()).await.unwrap();
@@ -179,15 +179,13 @@ async fn a_running_task_learns_of_a_cancel_within_a_second_though_its_announceme
             client.cancel("e", None, None).await.unwrap();
         }
         dropped.notified().await;
-        // A recorded request is first applied; the next look finds the branch gone.
-        let within = if recorded { 2 * SECOND } else { SECOND };
-        assert!(asked.elapsed() <= within, "recorded {recorded}: {:?}", asked.elapsed());
+        assert!(asked.elapsed() < SECOND, "recorded {recorded}: {:?}", asked.elapsed());
         assert!(matches!(client.status("e").await.unwrap(), WorkflowStatus::Cancelled { .. }));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_tasks_run_it_is_looked_once_a_second_and_afterwards_not_at_all() {
+async fn while_tasks_run_it_is_looked_often_enough_to_hear_of_a_cancel_and_afterwards_not_at_all() {
     let store = memory();
     let long = flow("long").then("sleep", |x: u64| async move {
         tokio::time::sleep(Duration::from_secs(x)).await;
@@ -204,7 +202,7 @@ async fn while_tasks_run_it_is_looked_once_a_second_and_afterwards_not_at_all() 
         assert_eq!(client.wait_for(&long, &format!("l{number}"), None).await.unwrap(), 3600);
     }
     let (looks, renewals) = (way.count(Operation::Leased), way.count(Operation::Renew));
-    assert!((3500..=3600).contains(&looks), "one look a second, however many tasks run: {looks}");
+    assert!((3600..=5400).contains(&looks), "a little more than one look a second, however many tasks run: {looks}");
     assert!((22..=25).contains(&renewals), "and a renewal at half the lease: {renewals}");
     assert_eq!(way.count(Operation::Load), 0, "nothing was to be looked at more closely");
     tokio::time::sleep(HOUR).await;
@@ -393,4 +391,84 @@ async fn two_workers_of_one_name_do_not_disturb_each_other() {
     assert_eq!(client.wait_for(&slow, "s", None).await.unwrap(), 1, "what the first came to, late, is refused");
     let results = client.history("s").await.unwrap().into_iter().filter(|row| row.kind.is_result()).count();
     assert_eq!(results, 2, "each task has one result");
+}
+
+/// A fork whose branches note the worker that runs them, and take this long.
+fn fan_of(branches: usize, takes: Duration, worker: u32, ran: &Arc<Mutex<Vec<u32>>>) -> Workflow<JsonCodec, u32, (), usize> {
+    let task = || {
+        let ran = Arc::clone(ran);
+        move |x: u32| {
+            ran.lock().unwrap().push(worker);
+            async move {
+                tokio::time::sleep(takes).await;
+                Ok(x)
+            }
+        }
+    };
+    let fork = (1..branches).fold(flow("fan").fork().branch("b0", task()), |fork, number| fork.branch(format!("b{number}"), task()));
+    fork.join("all", |outputs: BranchOutputs<JsonCodec>| async move { Ok(outputs.len()) }).build().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn fork_branches_run_on_different_workers_though_one_has_room_for_all() {
+    let (store, ran) = (memory(), Arc::<Mutex<Vec<u32>>>::default());
+    let fan = |worker| Arc::new(fan_of(8, SECOND, worker, &ran));
+    let _first = employ(0, &Arc::new(Way::to(&store)), pooled(), looks(), fan(0)).await;
+    let _second = employ(1, &Arc::new(Way::to(&store)), pooled(), looks(), fan(1)).await;
+    let client = WorkflowClient::new(store);
+    for round in 0..5 {
+        ran.lock().unwrap().clear();
+        let begun = Instant::now();
+        client.submit(&fan(0), format!("f{round}"), 1).await.unwrap();
+        assert_eq!(client.wait_for(&fan(0), &format!("f{round}"), None).await.unwrap(), 8);
+        assert!(begun.elapsed() < SECOND + Duration::from_millis(25), "all eight ran beside each other: {:?}", begun.elapsed());
+        let ran = ran.lock().unwrap();
+        let on_first = ran.iter().filter(|worker| **worker == 0).count();
+        assert_eq!((ran.len(), on_first), (8, 4), "{ran:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_alone_seldom_waits_for_others_to_take_branches() {
+    const FORKS: u32 = 100;
+    let (store, ran) = (memory(), Arc::<Mutex<Vec<u32>>>::default());
+    let fan = Arc::new(fan_of(8, SECOND, 0, &ran));
+    let way = Arc::new(Way::to(&store));
+    let _only = employ(0, &way, pooled(), looks(), Arc::clone(&fan) as Arc<dyn RunnableWorkflow>).await;
+    let client = WorkflowClient::new(store);
+    let mut late = Vec::new();
+    for number in 0..FORKS {
+        let begun = Instant::now();
+        client.submit(&fan, format!("f{number}"), 1).await.unwrap();
+        assert_eq!(client.wait_for(&fan, &format!("f{number}"), None).await.unwrap(), 8);
+        late.push(begun.elapsed().saturating_sub(SECOND));
+    }
+    let waited = late.iter().filter(|late| !late.is_zero()).count();
+    assert!(waited <= 12, "{waited} of {FORKS}: {late:?}");
+    assert!(late.iter().all(|late| *late <= Duration::from_millis(25)), "{late:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_fork_offers_costs_two_looks_and_nothing_for_each_branch() {
+    for (workers, most_claims) in [(1, 6), (2, 8)] {
+        let (store, ran) = (memory(), Arc::<Mutex<Vec<u32>>>::default());
+        let fan = |worker| Arc::new(fan_of(100, Duration::ZERO, worker, &ran));
+        let ways: Vec<_> = (0..workers).map(|_| Arc::new(Way::to(&store))).collect();
+        let room = || WorkerOptions { concurrency: 128, batch: 128, ..looks() };
+        let mut employed = Vec::new();
+        for (number, way) in (0..).zip(&ways) {
+            employed.push(employ(number, way, pooled(), room(), fan(number)).await);
+        }
+        tokio::time::sleep(HOUR).await;
+        let before: Vec<_> = ways.iter().map(|way| (way.count(Operation::Claim), way.calls())).collect();
+        let client = WorkflowClient::new(store);
+        client.submit(&fan(0), "f", 1).await.unwrap();
+        assert_eq!(client.wait_for(&fan(0), "f", None).await.unwrap(), 100);
+        assert_eq!(ran.lock().unwrap().len(), 100);
+        let claims: u64 = ways.iter().zip(&before).map(|(way, (claims, _))| way.count(Operation::Claim) - claims).sum();
+        let calls: u64 = ways.iter().zip(&before).map(|(way, (_, calls))| way.calls() - calls).sum();
+        assert!(claims <= most_claims, "{workers} workers: {claims} claims");
+        // A commit for the start, the fork, each branch, the join; what is read for the join; and the looks.
+        assert!(calls <= 103 + 2 * claims + 20, "{workers} workers: {calls} calls");
+    }
 }

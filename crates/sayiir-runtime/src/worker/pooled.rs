@@ -24,7 +24,8 @@ const HEAD_START: Duration = Duration::from_millis(100);
 /// One of a fleet of workers that share a store.
 ///
 /// It claims what is due of the workflows it is given (and of nothing else), by priority, for the tags it serves; keeps a branch through its
-/// steps; and leaves to others what it has no room for. Any number of workers, in any number of processes, may serve one store.
+/// steps; and leaves to others what it has no room for, and half of the branches of a fork, unless nobody takes them. Any number of workers, in any
+/// number of processes, may serve one store.
 ///
 /// It is the same loop as [`LocalWorker`](crate::LocalWorker) with other defaults. Take `LocalWorker` on a single machine: its leases are short
 /// (10 s), and it tells at once if the store cannot be opened. Take `PooledWorker` on a fleet: its claims are long (5 min), so that a process that

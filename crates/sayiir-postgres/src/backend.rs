@@ -20,6 +20,7 @@ use crate::core::{Core, Mode};
 use crate::fault::{Fault, Outcome, misused, unavailable};
 use crate::options::{PoolOptions, PostgresOptions, check_schema_name};
 use crate::schema;
+use crate::starts::Starters;
 use crate::tx::{Memo, Tx};
 
 /// A store in a PostgreSQL database, for any number of processes. Clones share one store.
@@ -45,6 +46,7 @@ pub struct PostgresBackend<C = JsonCodec> {
 struct Shared {
     core: Arc<Core>,
     committers: Committers,
+    starters: Starters,
     limits: Limits,
     runtime: Handle,
     listening: [AbortHandle; 2],
@@ -115,6 +117,7 @@ impl<C> PostgresBackend<C> {
         let announcer = Announcer::new(&schema, origin);
         let core = Arc::new(Core { pool, wakeups: Arc::new(Wakeups::new()), memo: Memo::default(), clock, announcer });
         let caps = Caps { transitions: batch_transitions.max(1), bytes: batch_bytes };
+        let starters = Starters::begin(&core, &runtime, committers, caps);
         let committers = Committers::start(&core, &runtime, committers, caps);
         let listening = [
             runtime.spawn(announce::listen(Arc::clone(&core), listening)).abort_handle(),
@@ -122,7 +125,7 @@ impl<C> PostgresBackend<C> {
         ];
         runtime.spawn(announce::announce(Arc::clone(&core)));
         runtime.spawn(Arc::clone(&core).delete_replaced());
-        let shared = Shared { core, committers, limits, runtime, listening, apart: OnceLock::new(), connect };
+        let shared = Shared { core, committers, starters, limits, runtime, listening, apart: OnceLock::new(), connect };
         Ok(Self { shared: Arc::new(shared), codec: PhantomData })
     }
 
@@ -136,6 +139,10 @@ impl<C> PostgresBackend<C> {
 
     pub(crate) fn committers(&self) -> &Committers {
         &self.shared.committers
+    }
+
+    pub(crate) fn starters(&self) -> &Starters {
+        &self.shared.starters
     }
 
     /// Runs an operation on the store's runtime. What was asked is done even if the answer is not waited for.
@@ -199,7 +206,7 @@ impl<C> fmt::Debug for PostgresBackend<C> {
 }
 
 impl Drop for Shared {
-    /// The committers finish what was asked of them, and what others are to know is said; then the last connection goes.
+    /// The committers and starters finish what was asked of them, and what others are to know is said; then the last connection goes.
     fn drop(&mut self) {
         for task in &self.listening {
             task.abort();

@@ -96,7 +96,7 @@ impl Core {
 
     /// Announces, over the connection that is still at hand if nothing was announced for a moment: a program that asks for
     /// one thing and ends has then told the others.
-    async fn finish(self: &Arc<Self>, mut conn: PoolConnection<Postgres>, news: News) {
+    pub(crate) async fn finish(self: &Arc<Self>, mut conn: PoolConnection<Postgres>, news: News) {
         if news.purge {
             tokio::spawn(Arc::clone(self).delete_replaced());
         }

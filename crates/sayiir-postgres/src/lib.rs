@@ -6,7 +6,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Any number of processes share one database. What the transitions of a process have become while its last statement was
+//! Any number of processes share one database. What transitions of a process came together while its last statement was
 //! on its way is one statement (group commit); each is accepted or refused by itself, and answered when it is on the
 //! disk. A process listens on one connection for what others change, and asks nothing while nothing happens. The database's
 //! clock decides what is due. Clones share one store.
@@ -24,6 +24,7 @@ mod options;
 mod plans;
 mod rows;
 mod schema;
+mod starts;
 mod store;
 mod tx;
 

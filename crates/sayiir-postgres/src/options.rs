@@ -51,9 +51,9 @@ pub struct PostgresOptions {
     pub migrate: bool,
     /// The sizes the store accepts.
     pub limits: Limits,
-    /// So many transactions at a time may be committing, each with what came together meanwhile. 4 by default.
+    /// So many transactions at a time may be committing, each with what came together meanwhile; and as many starting instances. 4 by default.
     pub committers: usize,
-    /// How many transitions at most become one statement. 256 by default.
+    /// How many transitions at most become one statement (of starts, no more than 128). 256 by default.
     pub batch_transitions: usize,
     /// How many payload bytes at most become one statement (a single larger transition is taken alone). 4 MiB by default.
     pub batch_bytes: usize,

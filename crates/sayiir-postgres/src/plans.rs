@@ -10,10 +10,10 @@ use crate::connect::{parse, tuned};
 use crate::ops::claim::{CLAIM_BRANCH, CLAIM_DEFINITIONS, CLAIM_INSTANCE, NEXT_OF_BRANCH, NEXT_OF_DEFINITIONS, NEXT_OF_INSTANCE, RENEW};
 use crate::ops::events::WAKE;
 use crate::ops::journal::{LAST_VALUES, SUB_STEPS, VALUES};
-use crate::ops::start::START;
 use crate::ops::views::{BY_KEYS, BY_RUN};
 use crate::options::PostgresOptions;
 use crate::schema;
+use crate::starts::START;
 
 const STATEMENTS: &[(&str, &str)] = &[
     ("fast commit", FAST),

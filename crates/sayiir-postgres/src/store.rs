@@ -63,7 +63,7 @@ impl<C: 'static> Store for PostgresBackend<C> {
 
     fn start(&self, request: StartRun) -> StoreFuture<'_, StartOutcome> {
         match door::check_start(self.limits_of(), &request) {
-            Ok(()) => self.run(Mode::Single, operation!(tx, request => start::start(tx, &request))),
+            Ok(()) => self.starters().start(request),
             Err(error) => refused(error),
         }
     }

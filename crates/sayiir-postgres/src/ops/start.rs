@@ -6,33 +6,16 @@ use bytes::Bytes;
 use sayiir_core::branch::{BranchId, Head, JournalRef, LeaseId, Phase, RunNumber};
 use sayiir_core::journal::EntryKind;
 use sayiir_core::workflow::ConflictPolicy;
-use sayiir_persistence::{BranchView, Definition, StartOutcome, StartRun};
-use sqlx::{Connection, Row};
+use sayiir_persistence::{BranchView, StartOutcome, StartRun};
+use sqlx::Connection;
 
 use crate::fault::{Fault, Outcome, unavailable};
 use crate::ops::heads::{self, Place};
 use crate::ops::journal::{self, NewRow};
-use crate::ops::{attributes, events, lanes, purge, queries, sessions, views};
-use crate::rows::{InstanceRow, Stage, db, maybe_number, micros, time};
-use crate::tx::{Tx, now};
-
-/// Starts a run under an id of which nothing is known: everything in one statement, or nothing if somebody was faster. Says
-/// whether the lane is still what this process remembers of it (a database may have been put back to an earlier moment).
-pub(crate) const START: &str = concat!(
-    "WITH c AS MATERIALIZED (SELECT ",
-    now!(),
-    " AS now), l AS MATERIALIZED (SELECT l.id FROM lane l JOIN definition d ON d.id = l.definition \
-     WHERE l.id = $4 AND l.key = $17 AND d.id = $3 AND d.hash = $16), i AS (INSERT INTO instance (instance_id, run, definition, created_at, updated_at, lane, status, priority, nonce, first_node, trace) \
-     SELECT $2, nextval('run_number'), $3, c.now, c.now, $4, 1, $5, $6, $7, $8 FROM c CROSS JOIN l WHERE NOT EXISTS (SELECT 1 FROM instance WHERE instance_id = $2) ON CONFLICT (instance_id) DO NOTHING RETURNING run), \
-     j AS (INSERT INTO journal (run, branch, revision, at, lease, attempt, kind, node, output) \
-     SELECT i.run, '0', 1, c.now, $9, 0, 1, $7, $10 FROM i CROSS JOIN c), \
-     b AS (INSERT INTO branch (run, branch, revision, lease, input_branch, input_revision, fork_revision, due_at, run_at, moved_at, attempt_at, \
-     lane, attempt, phase, priority, node) \
-     SELECT i.run, '0', 1, $9, '0', 1, 0, c.now, c.now + $11, c.now, c.now, $4, 0, 0, $5, $7 FROM i CROSS JOIN c), \
-     a AS (INSERT INTO attribute (run, name, kind, number, text) SELECT i.run, t.* FROM i CROSS JOIN \
-     unnest($12::text[], $13::smallint[], $14::bigint[], $15::text[]) t (name, kind, number, text)) \
-     SELECT i.run, c.now, EXISTS (SELECT 1 FROM l) AS remembered FROM c LEFT JOIN i ON true"
-);
+use crate::ops::{attributes, events, purge, queries, sessions, views};
+use crate::rows::{InstanceRow, Stage, db};
+use crate::starts::{self, Begun, New};
+use crate::tx::Tx;
 
 /// Works outside of a transaction: the usual start is one statement.
 pub(crate) async fn start(tx: &mut Tx<'_>, request: &StartRun) -> Outcome<StartOutcome> {
@@ -41,17 +24,13 @@ pub(crate) async fn start(tx: &mut Tx<'_>, request: &StartRun) -> Outcome<StartO
     }
     for _ in 0..100 {
         let (definition, lane) = tx.memo.numbers.of(tx.conn, &request.definition, &request.placement).await?;
-        match start_new(tx, definition, lane, request).await? {
-            Begun::Fresh(run) => {
-                let root = request.lease.map(|_| Box::new(root_of_new(tx, run, request)));
-                announce_start(tx, request);
-                return Ok(StartOutcome::Fresh { run, created_at: tx.now, root });
-            }
-            Begun::LaneForgotten => {
+        match starts::begin(tx, &[New { definition, lane, request }]).await?.first() {
+            Some(Begun::Fresh(run)) => return Ok(fresh(tx, *run, request)),
+            Some(Begun::LaneForgotten) => {
                 tx.memo.numbers.forget();
                 continue;
             }
-            Begun::Known => {}
+            Some(Begun::Known) | None => {}
         }
         let mut transaction = tx.conn.begin().await?;
         let mut inner = Tx::new(&mut transaction, tx.given, tx.memo);
@@ -67,55 +46,10 @@ pub(crate) async fn start(tx: &mut Tx<'_>, request: &StartRun) -> Outcome<StartO
     Err(Fault::Store(unavailable(format!("instance {id:?} is started and deleted again and again; ask again"))))
 }
 
-/// What became of a start under an id of which nothing should be known.
-enum Begun {
-    Fresh(RunNumber),
-    /// Something is known of the id.
-    Known,
-    /// The numbers of definition and lane are not what this process remembers.
-    LaneForgotten,
-}
-
-async fn start_new(tx: &mut Tx<'_>, definition: i64, lane: i64, request: &StartRun) -> Outcome<Begun> {
-    let StartRun {
-        instance_id,
-        definition: Definition { hash, .. },
-        policy: _,
-        input,
-        first_node,
-        placement,
-        nonce,
-        lease,
-        trace,
-        attributes,
-    } = request;
-    let (names, kinds, numbers, texts) = attributes::columns(attributes);
-    let (lease, ttl) = lease.map_or((None, Duration::ZERO), |(lease, ttl)| (Some(lease), ttl));
-    let asked = sqlx::query(START)
-        .bind(tx.given())
-        .bind(&**instance_id)
-        .bind(definition)
-        .bind(lane)
-        .bind(i16::from(placement.priority.as_u8()))
-        .bind(nonce.to_be_bytes().to_vec())
-        .bind(&**first_node)
-        .bind(trace.as_deref())
-        .bind(lease.map(|lease| db(lease.0)))
-        .bind(&**input)
-        .bind(micros(ttl))
-        .bind(names)
-        .bind(kinds)
-        .bind(numbers)
-        .bind(texts)
-        .bind(hash.as_bytes().as_slice())
-        .bind(lanes::key_of_tags(&placement.tags).to_vec());
-    let row = asked.fetch_one(&mut *tx.conn).await?;
-    tx.now = time(&row, "now")?;
-    Ok(match (maybe_number(&row, "run")?, row.try_get("remembered")?) {
-        (Some(run), _) => Begun::Fresh(RunNumber(run)),
-        (None, true) => Begun::Known,
-        (None, false) => Begun::LaneForgotten,
-    })
+/// What a start under an id of which nothing was known is told.
+pub(crate) fn fresh(tx: &mut Tx<'_>, run: RunNumber, request: &StartRun) -> StartOutcome {
+    announce_start(tx, request);
+    StartOutcome::Fresh { run, created_at: tx.now, root: request.lease.map(|_| Box::new(root_of_new(tx, run, request))) }
 }
 
 /// Starts where something is known of the id; `None` if it is no longer.

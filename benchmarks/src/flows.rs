@@ -50,11 +50,22 @@ pub(crate) fn noting(begun: impl Fn() + Clone + Send + Sync + 'static) -> Result
     slow_steps("noting", 1, begun, Duration::ZERO)
 }
 
-/// A step, a wait for an event, and a step.
-pub(crate) fn waiting() -> Result<Flow, BuildErrors> {
-    builder("waiting")
-        .then("before", |n: u64| async move { Ok(n) })
-        .wait_for_signal("wait", "go", None)
-        .then("after", |n: u64| async move { Ok(n) })
-        .build()
+/// A step, a wait for an event, and a step that tells `begun` that it runs.
+pub(crate) fn waiting(begun: impl Fn() + Clone + Send + Sync + 'static) -> Result<Flow, BuildErrors> {
+    let waiting = builder("waiting").then("before", |n: u64| async move { Ok(n) }).wait_for_signal("wait", "go", None);
+    waiting.then("after", telling(begun)).build()
+}
+
+/// A step, a delay, and a step that tells `begun` that it runs.
+pub(crate) fn napping(begun: impl Fn() + Clone + Send + Sync + 'static, nap: Duration) -> Result<Flow, BuildErrors> {
+    builder("napping").then("before", |n: u64| async move { Ok(n) }).delay("nap", nap).then("after", telling(begun)).build()
+}
+
+fn telling(
+    begun: impl Fn() + Clone + Send + Sync + 'static,
+) -> impl Fn(u64) -> std::future::Ready<Result<u64, BoxError>> + Clone + Send + Sync + 'static {
+    move |n| {
+        begun();
+        std::future::ready(Ok(n))
+    }
 }

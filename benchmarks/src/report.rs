@@ -56,9 +56,24 @@ pub(crate) struct More {
     pub(crate) idle_cpu_seconds: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) idle_queries: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) idle_queries_per_minute: Option<f64>,
     /// More than before the first instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) parked_mb: Option<f64>,
+    /// From the first event that was sent until all had ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seconds_to_wake: Option<f64>,
+    /// How late the tasks behind a delay began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) timer_p50_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) timer_p99_ms: Option<f64>,
+    /// How many of them began after one that was due later, and by how much they were due sooner at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) timer_out_of_order: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) timer_out_of_order_ms: Option<f64>,
 }
 
 /// A part of a long instance.

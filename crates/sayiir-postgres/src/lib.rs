@@ -6,9 +6,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Any number of processes share one database. What transitions of a process came together while its last statement was
-//! on its way is one statement (group commit); each is accepted or refused by itself, and answered when it is on the
-//! disk. A process listens on one connection for what others change, and asks nothing while nothing happens. The database's
+//! Any number of processes share one database. The transitions of a process that come together while its last statement is on
+//! its way are one statement (group commit), and so are its starts; each is accepted or refused by itself, and answered when it
+//! is on the disk. A process listens on one connection for what others change, and asks nothing while nothing happens. The database's
 //! clock decides what is due. Clones share one store.
 
 mod announce;

@@ -19,7 +19,7 @@ pub use fleet::{Findings, FleetOptions, FleetStore, Place, Serve, run_fleet, ser
 pub use generate::{DEPTH, case};
 pub use interpret::{Reference, Step, interpret};
 pub use outside::{Outside, control};
-pub use run::{Bench, Driver, Moment};
+pub use run::{Befalls, Bench, Driver, Moment};
 pub use spec::{Arrival, Case, Control, How, Node, Trouble, mix, payload};
 pub use verdict::{judge, nothing_again};
 pub use world::{ShiftedClock, StoreKind, World};

@@ -8,8 +8,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sayiir_reference::{Bench, Driver, Findings, FleetOptions, FleetStore, Moment, Serve, StoreKind, case, run_fleet, serve};
-use sayiir_store_testkit::Fault;
+use sayiir_reference::{Befalls, Bench, Driver, Findings, FleetOptions, FleetStore, Moment, Serve, StoreKind, case, run_fleet, serve};
 
 /// Run random workflows on every store and driver, with a fault at every store write, and compare with the reference.
 #[derive(Parser)]
@@ -184,11 +183,11 @@ impl Totals {
                         continue;
                     }
                 };
-                for fault in [Fault::CrashAfter, Fault::ReplyLost] {
+                for befalls in Befalls::ALL {
                     for nth in 1..=writes {
                         self.runs.fetch_add(1, Ordering::SeqCst);
                         self.crash_points.fetch_add(1, Ordering::SeqCst);
-                        let moment = Some(Moment { nth, fault });
+                        let moment = Some(Moment { nth, befalls });
                         if let Err(what) = bench.run(driver, moment, writes).await {
                             return wrong(kind, driver, moment, what);
                         }

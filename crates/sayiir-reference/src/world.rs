@@ -53,12 +53,13 @@ impl fmt::Display for StoreKind {
 }
 
 /// A store with its clock.
+#[derive(Clone)]
 pub struct World {
     /// The store, without faults.
     pub store: Arc<dyn Store>,
     /// Its clock.
     pub clock: Arc<ShiftedClock>,
-    _directory: Option<tempfile::TempDir>,
+    _directory: Option<Arc<tempfile::TempDir>>,
 }
 
 impl World {
@@ -77,7 +78,7 @@ impl World {
                 (Arc::new(SqliteBackend::in_memory_with(SqliteOptions::default().with_clock(shared())).await?), None)
             }
         };
-        Ok(Self { store, clock, _directory: directory })
+        Ok(Self { store, clock, _directory: directory.map(Arc::new) })
     }
 
     /// A store of any other kind, on its clock.

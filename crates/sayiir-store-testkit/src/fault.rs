@@ -25,7 +25,7 @@ pub enum Fault {
 struct Plan {
     writes: u64,
     faults: BTreeMap<u64, Fault>,
-    between: BTreeMap<u64, BoxFuture<'static, ()>>,
+    between: BTreeMap<u64, Vec<BoxFuture<'static, ()>>>,
     leases: Vec<LeaseId>,
     crashed: bool,
 }
@@ -53,7 +53,7 @@ impl FaultStore {
     pub fn act_before_write(&self, nth: u64, act: BoxFuture<'static, ()>) {
         let mut plan = self.plan();
         let at = plan.writes + nth;
-        plan.between.insert(at, act);
+        plan.between.entry(at).or_default().push(act);
     }
 
     /// The leases of the sessions that were opened through this store.
@@ -88,11 +88,11 @@ impl FaultStore {
     }
 
     /// Counts a write, and gives its number and who acts before it.
-    fn next_write(&self) -> (u64, Option<BoxFuture<'static, ()>>) {
+    fn next_write(&self) -> (u64, Vec<BoxFuture<'static, ()>>) {
         let mut plan = self.plan();
         plan.writes += 1;
         let number = plan.writes;
-        (number, plan.between.remove(&number))
+        (number, plan.between.remove(&number).unwrap_or_default())
     }
 
     /// What is to happen to a write: whether it is applied, and whether it is answered.
@@ -117,8 +117,8 @@ impl FaultStore {
     }
 
     async fn write<'a, T>(&'a self, ask: impl FnOnce() -> StoreFuture<'a, T>) -> Result<T, StoreError> {
-        let (number, act) = self.next_write();
-        if let Some(act) = act {
+        let (number, acts) = self.next_write();
+        for act in acts {
             act.await;
         }
         let (applied, answered) = self.fate(number);

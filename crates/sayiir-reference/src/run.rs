@@ -24,8 +24,8 @@ const STUCK: Duration = Duration::from_secs(60);
 /// After this long without a write or a begun task, leases are let end. Nothing needs it, and a loaded machine may stand still for a
 /// while: then it is a lease that ends under its owner, as in [`Befalls::LeasesEnd`].
 const QUIET: Duration = Duration::from_secs(5);
-/// How long to wait for an answer from a store that may have crashed.
-const CRASH_WAIT: Duration = Duration::from_millis(30);
+/// How often it is looked whether the store has crashed, which answers nothing then.
+const CRASH_LOOK: Duration = Duration::from_millis(5);
 
 /// What drives an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,13 +245,13 @@ impl<'a> Bench<'a> {
         if !self.known(id).await? {
             let client = WorkflowClient::from_shared(Arc::clone(store));
             // An error is looked at where the instance is missed.
-            let _ = tokio::time::timeout(CRASH_WAIT, client.submit(&self.flow, id, self.case.input)).await;
+            let _ = unless_crashed(store, client.submit(&self.flow, id, self.case.input)).await;
         }
         if handle.is_none() && !store.is_crashed() {
             let worker = LocalWorker::from_shared(Arc::clone(store)).concurrency(8).shutdown_grace(Duration::ZERO);
             let flow: Arc<dyn RunnableWorkflow> = Arc::new(self.flow.clone());
-            let spawned = tokio::time::timeout(CRASH_WAIT, worker.spawn(WorkflowSet::new().with(flow))).await;
-            *handle = spawned.ok().and_then(Result::ok);
+            let spawned = unless_crashed(store, worker.spawn(WorkflowSet::new().with(flow))).await;
+            *handle = spawned.and_then(Result::ok);
         }
         Ok(())
     }
@@ -330,6 +330,18 @@ impl Quiet {
         } else if self.since.elapsed() > QUIET {
             bench.world.let_leases_end();
             self.since = Instant::now();
+        }
+    }
+}
+
+/// What came of it; `None` once the store it asks has crashed. Given up earlier it might go on all the same, beside what is tried next.
+async fn unless_crashed<T>(store: &FaultStore, asked: impl Future<Output = T>) -> Option<T> {
+    let mut asked = std::pin::pin!(asked);
+    loop {
+        match tokio::time::timeout(CRASH_LOOK, &mut asked).await {
+            Ok(answer) => return Some(answer),
+            Err(_) if store.is_crashed() => return None,
+            Err(_) => {}
         }
     }
 }

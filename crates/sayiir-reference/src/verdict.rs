@@ -80,7 +80,9 @@ pub fn nothing_again(journal: &[JournalRow], begun: &[Begun]) -> Result<(), Stri
 
 /// What was stored and what began, in order, a line each.
 pub(crate) fn timeline(journal: &[JournalRow], begun: &[Begun]) -> String {
-    let stored = journal.iter().map(|row| (row.at, format!("{} {:?} of branch {} at revision {} by {:?}", row.node, row.kind, row.branch, row.revision, row.lease)));
+    let stored = journal.iter().map(|row| {
+        (row.at, format!("{} {:?} of branch {} at revision {} by {:?}", row.node, row.kind, row.branch, row.revision, row.lease))
+    });
     let mut lines: Vec<_> = stored.chain(begun.iter().map(|begun| (begun.at, format!("{} begins", begun.path)))).collect();
     lines.sort();
     lines.iter().map(|(at, what)| format!("  {} {what}\n", at.as_micros())).collect()

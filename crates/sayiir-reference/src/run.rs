@@ -20,7 +20,7 @@ use crate::verdict::{judge, nothing_again, timeline};
 use crate::world::{StoreKind, World};
 
 /// After this long an instance counts as stuck.
-const STUCK: Duration = Duration::from_secs(60);
+const STUCK: Duration = Duration::from_mins(1);
 /// After this long without a write or a begun task, leases are let end. Nothing needs it, and a loaded machine may stand still for a
 /// while: then it is a lease that ends under its owner, as in [`Befalls::LeasesEnd`].
 const QUIET: Duration = Duration::from_secs(5);

@@ -85,7 +85,8 @@ pub(crate) fn timeline(journal: &[JournalRow], begun: &[Begun]) -> String {
     });
     let mut lines: Vec<_> = stored.chain(begun.iter().map(|begun| (begun.at, format!("{} begins", begun.path)))).collect();
     lines.sort();
-    lines.iter().map(|(at, what)| format!("  {} {what}\n", at.as_micros())).collect()
+    let lines: Vec<_> = lines.iter().map(|(at, what)| format!("  {} {what}", at.as_micros())).collect();
+    lines.join("\n")
 }
 
 pub(crate) fn results(journal: &[JournalRow]) -> impl Iterator<Item = &JournalRow> {

@@ -3,26 +3,38 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sayiir_core::time::{Clock, Timestamp};
 use sayiir_persistence::{InMemoryBackend, Store, SystemClock};
 use sayiir_sqlite::{SqliteBackend, SqliteOptions};
 
-/// The time, and as much more as was added to let leases end.
-#[derive(Debug, Default)]
-pub struct ShiftedClock(AtomicI64);
+/// The time since it was made, and as much more as was added to let leases end. It does not follow the system's time when that is set
+/// right: what began and what was stored are compared by it.
+#[derive(Debug)]
+pub struct ShiftedClock {
+    begun: (Timestamp, Instant),
+    shift: AtomicI64,
+}
+
+impl Default for ShiftedClock {
+    fn default() -> Self {
+        Self { begun: (SystemClock.now(), Instant::now()), shift: AtomicI64::new(0) }
+    }
+}
 
 impl ShiftedClock {
     /// Moves on by this long at once.
     pub fn shift(&self, by: Duration) {
-        self.0.fetch_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        self.shift.fetch_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX), Ordering::SeqCst);
     }
 }
 
 impl Clock for ShiftedClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_micros(SystemClock.now().as_micros() + self.0.load(Ordering::SeqCst))
+        let (at, begun) = self.begun;
+        let shift = self.shift.load(Ordering::SeqCst);
+        Timestamp::from_micros((at + begun.elapsed()).as_micros() + shift)
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct ControlArgs {
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 
-    /// Who asks for it
+    /// Who asks for it; kept in the journal
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
 

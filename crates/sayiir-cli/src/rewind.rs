@@ -33,6 +33,10 @@ pub(crate) struct RewindArgs {
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 
+    /// Who asks for it; kept in the journal
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -49,13 +53,16 @@ struct RewoundJson<'a> {
 }
 
 pub(crate) async fn run(args: &RewindArgs) -> Verdict {
-    let RewindArgs { id, to, reason, json, store } = args;
+    let RewindArgs { id, to, reason, by, json, store } = args;
     let store = store.open().await?;
     // It says that there is none, and where to look.
     store.instance(id).await?;
     let mut rewinding = store.client.rewind(id, to);
     if let Some(reason) = reason {
         rewinding = rewinding.reason(reason);
+    }
+    if let Some(by) = by {
+        rewinding = rewinding.by(by);
     }
     let run = rewinding.send().await?;
     store.settle().await?;

@@ -53,6 +53,23 @@ impl SignalRequest {
     pub fn stamped(self, now: DateTime<Utc>) -> Self {
         if self.requested_at == DateTime::UNIX_EPOCH { Self { requested_at: now, ..self } } else { self }
     }
+
+    /// Why and by whom in one text, as the journal keeps it; `None` if neither is told.
+    ///
+    /// ```
+    /// use sayiir_core::control::SignalRequest;
+    ///
+    /// let request = SignalRequest::new(Some("the bank is open".into()), Some("ada".into()));
+    /// assert_eq!(request.in_words().as_deref(), Some("the bank is open (by ada)"));
+    /// assert_eq!(SignalRequest::default().in_words(), None);
+    /// ```
+    pub fn in_words(&self) -> Option<String> {
+        match (&self.reason, &self.requested_by) {
+            (reason, None) => reason.clone(),
+            (None, Some(by)) => Some(format!("by {by}")),
+            (Some(reason), Some(by)) => Some(format!("{reason} (by {by})")),
+        }
+    }
 }
 
 /// A pause in force: the request that led to it.

@@ -55,7 +55,7 @@ impl Session {
     ) {
         let mut turn: Turn = Some((Box::new(branch), Input::Taken));
         while let Some((branch, mut input)) = turn {
-            if input == Input::Taken && ticket.group().is_draining() {
+            if input == Input::Taken && (ticket.group().is_draining() || self.is_for_others(workflow.plan(), &branch)) {
                 input = Input::HandBack;
             }
             turn = match self.turn(ticket, workflows, workflow, hold, branch, input).await {

@@ -1,6 +1,6 @@
 //! Committing what the engine decided, and what the branch looks like after it.
 
-use sayiir_core::branch::{BranchId, BranchView, Head, RunNumber};
+use sayiir_core::branch::{BranchId, BranchView, Head, Phase, Placement, RunNumber};
 use sayiir_core::plan::{Place, Plan};
 use sayiir_core::time::Timestamp;
 use sayiir_core::transition::{Child, EventGuard, Next, Transition, Wake};
@@ -95,18 +95,32 @@ impl Session {
             make_storable(error, self.store.limits().error_bytes);
         }
         match &mut transition.next {
-            Next::Run { head } if !self.options.tags.is_empty() => {
-                let node = Place::parse(plan, &head.node).ok().and_then(|place| plan.task_at(place.node));
-                if let Some(task) = node.filter(|task| !self.serves(&task.metadata.tags)) {
-                    transition.next = Next::Release { head: head.clone(), wake: Wake::Now, placement: task.metadata.placement() };
+            Next::Run { head } => {
+                if let Some(placement) = self.placed_elsewhere(plan, &head.node) {
+                    transition.next = Next::Release { head: head.clone(), wake: Wake::Now, placement };
                 }
             }
             Next::Fork { head: _, children, keep } => {
                 let served = children.iter().take_while(|child| self.serves(&child.placement.tags)).count();
                 *keep = (*keep).min(served).min(room);
             }
-            Next::Run { .. } | Next::Release { .. } | Next::Await { .. } | Next::EndBranch | Next::Finish | Next::Fail { .. } => {}
+            Next::Release { .. } | Next::Await { .. } | Next::EndBranch | Next::Finish | Next::Fail { .. } => {}
         }
+    }
+
+    /// Whether a branch that was taken stands at a task that this session does not serve: who put it there (a rewind, an import)
+    /// knew no tags. To give it back puts it where its workers look.
+    pub(crate) fn is_for_others(&self, plan: &Plan, branch: &BranchView) -> bool {
+        branch.head.phase == Phase::At && branch.requested.is_none() && self.placed_elsewhere(plan, &branch.head.node).is_some()
+    }
+
+    /// Where the task at a node belongs, if this session does not serve its tags.
+    fn placed_elsewhere(&self, plan: &Plan, node: &str) -> Option<Placement> {
+        if self.options.tags.is_empty() {
+            return None;
+        }
+        let task = Place::parse(plan, node).ok().and_then(|place| plan.task_at(place.node))?;
+        (!self.serves(&task.metadata.tags)).then(|| task.metadata.placement())
     }
 
     fn serves(&self, tags: &[String]) -> bool {

@@ -184,7 +184,7 @@ pub struct Rewind {
     pub input: JournalRef,
     /// Who may take the root branch.
     pub placement: Placement,
-    /// Why and by whom; the reason is journaled.
+    /// Why and by whom; it is journaled ([`SignalRequest::in_words`]).
     pub request: SignalRequest,
 }
 

@@ -386,7 +386,7 @@ pub struct ControlCommand {
     pub instance_id: Arc<str>,
     /// What to do.
     pub action: ControlAction,
-    /// Why and by whom.
+    /// Why and by whom; it is journaled ([`SignalRequest::in_words`]).
     pub request: SignalRequest,
 }
 

@@ -95,7 +95,7 @@ impl SqlStore {
                        FROM sayiir_instance i WHERE i.instance_id = ?1";
         let mut statements = vec![
             statement!(guard_of(action), &instance_id),
-            statement!(journal, &instance_id, now, kind, request.reason.as_ref()),
+            statement!(journal, &instance_id, now, kind, request.in_words()),
             statement!("UPDATE sayiir_instance SET control = control + 1, updated_at = ?2 WHERE instance_id = ?1", &instance_id, now),
         ];
         match action {

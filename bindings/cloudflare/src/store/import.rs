@@ -196,10 +196,10 @@ impl Put<'_> {
                 (node, Some(if *phase == Phase::Start { &start } else { input }), Value::Null, None)
             }
             ImportState::Completed(output) => (old, None, Value::payload(output), None),
-            ImportState::Failed(error) => (old, None, Value::Null, Some(error.as_str())),
-            ImportState::Cancelled(SignalRequest { reason, .. }) => (old, None, Value::Null, reason.as_deref()),
+            ImportState::Failed(error) => (old, None, Value::Null, Some(error.clone())),
+            ImportState::Cancelled(request) => (old, None, Value::Null, request.in_words()),
         };
-        self.row(revision, EntryKind::Imported, 0, node, same, output, error)
+        self.row(revision, EntryKind::Imported, 0, node, same, output, error.as_deref())
     }
 
     fn root_at(

@@ -129,7 +129,7 @@ fn begin_again(rewind: &Rewind, now: Timestamp) -> Vec<Statement> {
                 (SELECT max(at) FROM sayiir_journal j WHERE j.run = i.run), ?7 \
                 FROM sayiir_instance i JOIN sayiir_lane l ON l.definition = i.definition AND l.tags = ?9 WHERE i.instance_id = ?1";
     let (tags, kept, root) = (tags_text(&placement.tags), input.revision, BranchId::root());
-    let (revision, why) = (keep + 1, request.reason.as_ref());
+    let (revision, why) = (keep + 1, request.in_words());
     let mut statements = vec![
         statement!(same, instance_id, old),
         statement!(rows, old, *keep, kept),

@@ -122,6 +122,44 @@ fn a_failed_instance_is_retried_or_begun_again_at_a_node() {
     let orders = fixture.orders();
     fixture.block_on(runner.resume(&orders, "order-1")).unwrap();
     assert!(matches!(fixture.record("order-1").summary.status, WorkflowStatus::Waiting { .. }), "it cools off again");
+
+    // Why and by whom stays in the journal, whatever becomes of the instance.
+    fixture.good("sayiir rewind order-1 --to check --reason 'from the start' --by ada");
+    let again = fixture.json("sayiir show order-1 --json");
+    assert_eq!(again["journal"].as_array().unwrap().last().unwrap()["error"], "from the start (by ada)");
+    assert_eq!(retried["journal"].as_array().unwrap().last().unwrap()["error"], "the bank is open (by ada)");
+}
+
+/// The command line has no workflow at hand, and so knows no tags: the first worker that takes it puts it where it belongs.
+#[test]
+fn what_is_rewound_goes_to_the_workers_of_its_node() {
+    #[task(tags = "gpu", priority = 1)]
+    async fn draw(x: u32) -> u32 {
+        x + 1
+    }
+    let fixture = Fixture::empty();
+    fixture.catch_up();
+    let render = workflow! { name: "render", steps: [fetch(x: u32) { x }, draw] }.unwrap();
+    let client = WorkflowClient::new(fixture.store.clone());
+    fixture.block_on(CheckpointingRunner::new(fixture.store.clone()).run(&render, "render-1", 1)).unwrap();
+    fixture.good("sayiir rewind render-1 --to draw");
+    let flow = Arc::new(render);
+    let worker = |tag: &str| {
+        let spawned = LocalWorker::builder(fixture.store.clone()).tags([tag]).spawn(WorkflowSet::new().with(flow.clone()));
+        fixture.block_on(spawned).unwrap()
+    };
+    let cpu = worker("cpu");
+    fixture.block_on(
+        fixture.until("render-1", |record| record.branches.iter().all(|root| *root.placement.tags == ["gpu"] && root.lease.is_none())),
+    );
+    let record = fixture.record("render-1");
+    assert_eq!((record.branches.len(), record.branches[0].placement.priority.as_u8()), (1, 1), "it is where it was placed, and not done");
+    let gpu = worker("gpu");
+    assert_eq!(fixture.block_on(client.wait_for(&flow, "render-1", None)).unwrap(), 2);
+    for worker in [cpu, gpu] {
+        worker.shutdown();
+        fixture.block_on(worker.join()).unwrap();
+    }
 }
 
 #[test]

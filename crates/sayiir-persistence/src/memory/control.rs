@@ -33,7 +33,7 @@ impl Data {
         life.control += 1;
         let (run, revision) = (life.run, life.control);
         let row = bare_row(run, BranchId::control(), revision, kind, Arc::from(""), now);
-        let row = JournalRow { error: request.reason.clone(), ..row };
+        let row = JournalRow { error: request.in_words(), ..row };
         match action {
             ControlAction::Cancel => {
                 life.request = Some(request.clone());

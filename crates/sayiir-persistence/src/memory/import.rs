@@ -144,9 +144,7 @@ impl Data {
                 };
                 (JournalRow { error: Some(error), ..row }, RunState::Failed, None, Some(kept))
             }
-            ImportState::Cancelled(request) => {
-                (JournalRow { error: request.reason.clone(), ..row }, RunState::Cancelled, Some(request), None)
-            }
+            ImportState::Cancelled(request) => (JournalRow { error: request.in_words(), ..row }, RunState::Cancelled, Some(request), None),
         };
         let error = row.error.clone();
         if let Some(run) = self.runs.get_mut(&run) {

@@ -74,7 +74,7 @@ impl Data {
         let number = RunNumber(self.last_run);
         run.journal = kept(&old.journal, keep, number);
         let row = bare_row(number, BranchId::root(), keep + 1, EntryKind::Rewound, Arc::clone(&node), self.now);
-        run.journal.push(JournalRow { same_as: Some(input.clone()), error: request.reason, ..row });
+        run.journal.push(JournalRow { same_as: Some(input.clone()), error: request.in_words(), ..row });
         (instance.cancel_request, instance.pause_request) = (None, None);
         let oldest = instance.life.as_mut().and_then(|life| life.begin_again(number, nonce, self.now));
         self.delete_heads(expected);

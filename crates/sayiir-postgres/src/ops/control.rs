@@ -58,7 +58,7 @@ pub(crate) async fn control(tx: &mut Tx<'_>, command: &ControlCommand) -> Outcom
     let revision = number(&sqlx::query(sql).bind(db(run.0)).fetch_one(&mut *tx.conn).await?, "control")?;
     let branch = BranchId::control();
     let row = NewRow::bare(run, &branch, revision, kind, "", at);
-    NewRow { error: request.reason.as_deref(), ..row }.insert(tx).await?;
+    NewRow { error: request.in_words().as_deref(), ..row }.insert(tx).await?;
     announce(tx, &instance);
     Ok(ControlOutcome::Applied)
 }

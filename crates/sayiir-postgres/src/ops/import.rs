@@ -137,7 +137,7 @@ async fn put(tx: &mut Tx<'_>, run: RunNumber, import: &Import, lane: i64) -> Out
             end(tx, run, RunState::Failed, revision).await
         }
         ImportState::Cancelled(request) => {
-            NewRow { error: request.reason.as_deref(), ..row }.insert(tx).await?;
+            NewRow { error: request.in_words().as_deref(), ..row }.insert(tx).await?;
             let request = control::stamped(request, tx.now);
             control::record(tx, run, SignalKind::Cancel, Some(&request)).await?;
             control::enter(tx, run, RunState::Cancelled, Some(&request)).await

@@ -104,7 +104,8 @@ async fn replace(tx: &mut Tx<'_>, instance: &InstanceRow, run: RunNumber, nonce:
 async fn place(tx: &mut Tx<'_>, rewind: &Rewind, run: RunNumber, lane: i64, at: Timestamp) -> Outcome<()> {
     let Rewind { instance_id: _, expected: _, nonce: _, keep, node, input, placement, request } = rewind;
     let (branch, revision) = (&BranchId::root(), keep + 1);
-    let why = request.reason.as_deref().map(clean);
+    let why = request.in_words();
+    let why = why.as_deref().map(clean);
     let row = NewRow::bare(run, branch, revision, EntryKind::Rewound, node, at);
     NewRow { same_as: Some(input), error: why.as_deref(), ..row }.insert(tx).await?;
     let head = &Head { node: node.clone(), phase: Phase::At, attempt: 0, input: input.clone(), fork_revision: 0 };

@@ -202,7 +202,7 @@ impl<B: Store> WorkflowClient<B> {
 
 impl<B: Store> Rewinding<'_, B> {
     /// With the workflow at hand, the node is known to be one of it, and its task's tags and priority decide who may take it.
-    /// Without, any worker that knows the definition may.
+    /// Without, any worker that knows the definition may, and one that does not serve the task's tags hands it on.
     pub fn of<C, Input, M, Out>(mut self, workflow: &Workflow<C, Input, M, Out>) -> Self
     where
         C: sayiir_core::codec::Codec,
@@ -217,6 +217,12 @@ impl<B: Store> Rewinding<'_, B> {
     /// Why; it is journaled.
     pub fn reason(mut self, reason: impl Into<String>) -> Self {
         self.request.reason = Some(reason.into());
+        self
+    }
+
+    /// By whom; it is journaled.
+    pub fn by(mut self, name: impl Into<String>) -> Self {
+        self.request.requested_by = Some(name.into());
         self
     }
 
@@ -271,7 +277,8 @@ impl<B: Store> WorkflowClient<B> {
         let journal = self.timeline_of(expected).await?;
         let root = record.branches.iter().find(|branch| branch.branch == BranchId::root()).map(|branch| &branch.head);
         let point = rewind_point(&journal, root, to).map_err(|error| cannot(instance_id, &error))?;
-        let placement = plan.map(|plan| placement(plan, &point.node)).unwrap_or_default();
+        let started_there = (point.node == record.first_node).then(|| record.placement.clone());
+        let placement = plan.map(|plan| placement(plan, &point.node)).or(started_there).unwrap_or_default();
         let (instance_id, request) = (Arc::from(instance_id), request.clone());
         Ok(Rewind { instance_id, expected, nonce, keep: point.keep, node: point.node, input: point.input, placement, request })
     }

@@ -54,7 +54,7 @@ pub(crate) fn control(tx: &mut Tx, command: &ControlCommand) -> Outcome<ControlO
     };
     let sql = "UPDATE instance SET control = control + 1 WHERE run = ?1 RETURNING control";
     let revision = first(&tx.conn, sql, [Col(run)], |row| row.get(0))?.unwrap_or(0);
-    NewRow { error: request.reason.as_deref(), ..NewRow::bare(run, &BranchId::control(), revision, kind, "", at) }.insert(tx)?;
+    NewRow { error: request.in_words().as_deref(), ..NewRow::bare(run, &BranchId::control(), revision, kind, "", at) }.insert(tx)?;
     announce(tx, &instance);
     Ok(ControlOutcome::Applied)
 }

@@ -115,7 +115,7 @@ fn put(tx: &mut Tx, run: RunNumber, import: &Import) -> Outcome<()> {
             end(tx, run, RunState::Failed, revision)
         }
         ImportState::Cancelled(request) => {
-            NewRow { error: request.reason.as_deref(), ..row }.insert(tx)?;
+            NewRow { error: request.in_words().as_deref(), ..row }.insert(tx)?;
             let request = control::stamped(request, tx.now);
             control::record(tx, run, SignalKind::Cancel, Some(&request))?;
             control::enter(tx, run, RunState::Cancelled, Some(&request))

@@ -95,7 +95,7 @@ fn place(tx: &mut Tx, rewind: &Rewind, run: RunNumber, at: Timestamp) -> Outcome
     let Rewind { instance_id: _, expected: _, nonce: _, keep, node, input, placement, request } = rewind;
     let (branch, revision) = (&BranchId::root(), keep + 1);
     let row = NewRow::bare(run, branch, revision, EntryKind::Rewound, node, at);
-    NewRow { same_as: Some(input), error: request.reason.as_deref(), ..row }.insert(tx)?;
+    NewRow { same_as: Some(input), error: request.in_words().as_deref(), ..row }.insert(tx)?;
     let definition = first(&tx.conn, "SELECT definition FROM instance WHERE run = ?1", [Col(run)], |row| row.get::<_, i64>(0))?;
     let definition = definition.ok_or_else(|| Fault::corrupt(format!("run {run} has no instance")))?;
     let (lane, priority) = (lanes::lane(tx, definition, placement)?, placement.priority);

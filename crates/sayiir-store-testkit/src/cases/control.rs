@@ -300,5 +300,5 @@ pub fn control_is_journaled(make: Factory<'_>) {
     let rows = bench.journal(run);
     let control: Vec<_> = rows.iter().filter(|row| row.branch.as_str().is_empty()).map(|row| (row.kind, row.revision)).collect();
     assert_eq!(control, [(EntryKind::Paused, 1), (EntryKind::Unpaused, 2), (EntryKind::Cancelled, 3)]);
-    assert_eq!(rows.last().unwrap().error.as_deref(), Some("because"));
+    assert_eq!(rows.last().unwrap().error.as_deref(), Some("because (by somebody)"));
 }

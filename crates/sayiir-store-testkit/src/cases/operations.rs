@@ -38,7 +38,7 @@ pub fn a_retried_run_goes_on_where_it_failed(make: Factory<'_>) {
     let root = &record.branches[0];
     assert_eq!((root.revision, root.run_at, root.crashes), (failing.revision + 2, Some(record.now), 0));
     let row = bench.journal(first.run).pop().unwrap();
-    assert_eq!((row.kind, row.branch.as_str(), row.lease, row.error.as_deref()), (EntryKind::Retried, "", None, Some("because")));
+    assert_eq!((row.kind, row.branch.as_str(), row.lease, row.error.as_deref()), (EntryKind::Retried, "", None, Some("because (by somebody)")));
     let view = bench.claim_one(lease);
     assert_eq!((&*view.head.node, view.head.phase, view.head.attempt, &view.input[..], view.crashes), ("b", Phase::At, 0, &b"1"[..], 0));
     assert_eq!(bench.sub_steps(&view), [("b/part".to_owned(), "p".to_owned())], "what was stored stays");
@@ -345,7 +345,7 @@ pub fn a_rewind_keeps_what_came_before(make: Factory<'_>) {
     }
     let last = rows.last().unwrap();
     let input = JournalRef { branch: BranchId::root(), revision: keep };
-    assert_eq!((last.same_as.as_ref(), last.error.as_deref(), last.lease), (Some(&input), Some("because"), None));
+    assert_eq!((last.same_as.as_ref(), last.error.as_deref(), last.lease), (Some(&input), Some("because (by somebody)"), None));
     let record = bench.record("i");
     assert_eq!((record.summary.run, record.summary.status, &record.input[..]), (run, WorkflowStatus::InProgress, &b"input"[..]));
     assert_eq!((record.summary.created_at, record.summary.updated_at), (record.now, record.now));

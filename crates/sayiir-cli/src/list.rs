@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use sayiir::core::branch::RunNumber;
-use sayiir::core::workflow::WorkflowStatus;
-use sayiir::persistence::{AgeRange, AttributeFilter, InstanceFilter, InstanceSummary, ListOrder, RunState};
+use sayiir::persistence::{AgeRange, AttributeFilter, InstanceFilter, InstanceSummary, ListOrder, RunState, RunningStatus};
 
 use crate::attribute::parse_attribute;
 use crate::ending::{Ending, Failure, Verdict};
@@ -111,7 +110,6 @@ enum Status {
 }
 
 impl Status {
-    /// The states among which stores find it.
     const fn state(self) -> RunState {
         match self {
             Self::Running | Self::InProgress | Self::Waiting | Self::AwaitingSignal => RunState::Running,
@@ -122,36 +120,32 @@ impl Status {
         }
     }
 
-    fn admits(self, status: &WorkflowStatus) -> bool {
-        match status {
-            WorkflowStatus::InProgress => matches!(self, Self::Running | Self::InProgress),
-            WorkflowStatus::Waiting { .. } => matches!(self, Self::Running | Self::Waiting),
-            WorkflowStatus::AwaitingSignal { .. } => matches!(self, Self::Running | Self::AwaitingSignal),
-            WorkflowStatus::Paused { .. } => self == Self::Paused,
-            WorkflowStatus::Completed => self == Self::Completed,
-            WorkflowStatus::Failed(_) => self == Self::Failed,
-            WorkflowStatus::Cancelled { .. } => self == Self::Cancelled,
+    /// Which of the running ones; `None` if it takes all of them, or none.
+    const fn running(self) -> Option<RunningStatus> {
+        match self {
+            Self::InProgress => Some(RunningStatus::InProgress),
+            Self::Waiting => Some(RunningStatus::Waiting),
+            Self::AwaitingSignal => Some(RunningStatus::AwaitingSignal),
+            Self::Running | Self::Paused | Self::Completed | Self::Failed | Self::Cancelled => None,
         }
     }
 }
 
 impl FilterArgs {
-    /// As a store is asked. It does not tell running instances from waiting ones: those are for [`admits`](Self::admits).
+    /// As a store is asked.
     fn of_store(&self) -> InstanceFilter {
         let states: HashSet<RunState> = self.status.iter().map(|status| status.state()).collect();
+        let running: HashSet<RunningStatus> = self.status.iter().filter_map(|status| status.running()).collect();
         InstanceFilter {
             workflow: self.workflow.clone(),
             states: states.into_iter().collect(),
+            running: if self.status.contains(&Status::Running) { Vec::new() } else { running.into_iter().collect() },
             attributes: self.attribute.clone(),
             error_contains: self.error.clone(),
             created: AgeRange { at_least: self.older_than, at_most: self.newer_than },
             updated: AgeRange { at_least: self.unchanged_for, at_most: self.changed_within },
             ..InstanceFilter::default()
         }
-    }
-
-    fn admits(&self, summary: &InstanceSummary) -> bool {
-        self.status.is_empty() || self.status.iter().any(|status| status.admits(&summary.status))
     }
 }
 
@@ -216,12 +210,12 @@ impl ListArgs {
     }
 }
 
-/// Asks for pages until there are enough.
+/// Asks for one instance more than is wanted, which says whether there are more; never for too many at a time.
 async fn page(args: &ListArgs, mut start: Start, store: &OpenStore) -> Result<Page, Failure> {
     let wanted = args.limit as usize;
     let mut instances = Vec::new();
     loop {
-        let limit = (wanted + 1).min(AT_ONCE);
+        let limit = (wanted + 1 - instances.len()).min(AT_ONCE);
         let mut filter = InstanceFilter { limit: Some(limit), ..args.filter.of_store() };
         start.set(&mut filter);
         let found = store.client.list(filter).await?;
@@ -229,7 +223,7 @@ async fn page(args: &ListArgs, mut start: Start, store: &OpenStore) -> Result<Pa
         if let Some(last) = found.last() {
             start = start.behind(last);
         }
-        instances.extend(found.into_iter().filter(|summary| args.filter.admits(summary)));
+        instances.extend(found);
         if instances.len() > wanted || !full {
             let more = instances.len() > wanted;
             instances.truncate(wanted);

@@ -115,7 +115,18 @@ pub fn check_attribute_count(limits: &Limits, count: usize, of: impl Fn() -> Str
 
 /// Checks what a list is asked for.
 pub fn check_filter(filter: &InstanceFilter) -> Result<(), StoreError> {
-    let InstanceFilter { workflow: _, states: _, attributes, error_contains: _, created: _, updated: _, after, order, limit: _ } = filter;
+    let InstanceFilter {
+        workflow: _,
+        states: _,
+        running: _,
+        attributes,
+        error_contains: _,
+        created: _,
+        updated: _,
+        after,
+        order,
+        limit: _,
+    } = filter;
     if after.is_some() && matches!(order, ListOrder::NewestFirst { .. }) {
         return Err(misused("the order by run has its pages by run, not by id: leave `after` out, and give `before`".to_owned()));
     }

@@ -29,7 +29,7 @@ pub use layer::store_types;
 pub use layer::{AroundStore, Operation};
 pub use lifecycle::{ConflictPolicy, PrepareRunOutcome, RunConflict, prepare_run};
 pub use memory::InMemoryBackend;
-pub use status::status_of;
+pub use status::{running_sql, status_of};
 pub use store::*;
 pub use traits::{BackendResult, PersistentBackend, SignalStore, SnapshotStore, TaskClaimStore, TaskResultStore};
 pub use wakeups::{InstanceListener, Wakeups};

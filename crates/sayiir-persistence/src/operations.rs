@@ -7,6 +7,7 @@ use sayiir_core::attribute::{AttributeValue, SearchAttributes};
 use sayiir_core::branch::{BranchId, JournalRef, LeaseId, Placement, RunNumber};
 use sayiir_core::control::SignalRequest;
 use sayiir_core::time::Timestamp;
+use sayiir_core::workflow::WorkflowStatus;
 
 use crate::store::{Definition, Process, RunState};
 
@@ -32,6 +33,8 @@ pub struct InstanceFilter {
     pub workflow: Option<String>,
     /// Only in one of these states; empty means all.
     pub states: Vec<RunState>,
+    /// Of the running ones, only with one of these statuses; empty means all. Others are not touched by it.
+    pub running: Vec<RunningStatus>,
     /// Only with these search attributes.
     pub attributes: Vec<AttributeFilter>,
     /// Only failed ones whose error has this text in it, letter by letter.
@@ -46,6 +49,31 @@ pub struct InstanceFilter {
     pub order: ListOrder,
     /// At most so many; `None` means 1,000.
     pub limit: Option<usize>,
+}
+
+/// A status of a running instance: which of them it has, its branches say ([`status_of`](crate::status_of)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RunningStatus {
+    /// `InProgress`: a branch is at work, or could be.
+    InProgress,
+    /// `Waiting`: a branch waits for a time, and none is in progress.
+    Waiting,
+    /// `AwaitingSignal`: a branch awaits an event, and none is in progress or waits for a time.
+    AwaitingSignal,
+}
+
+impl RunningStatus {
+    /// The one that this status is; `None` if it is not a running instance's.
+    pub const fn of(status: &WorkflowStatus) -> Option<Self> {
+        match status {
+            WorkflowStatus::InProgress => Some(Self::InProgress),
+            WorkflowStatus::Waiting { .. } => Some(Self::Waiting),
+            WorkflowStatus::AwaitingSignal { .. } => Some(Self::AwaitingSignal),
+            WorkflowStatus::Completed | WorkflowStatus::Failed(_) | WorkflowStatus::Cancelled { .. } | WorkflowStatus::Paused { .. } => {
+                None
+            }
+        }
+    }
 }
 
 /// In which order instances are listed.
@@ -358,6 +386,10 @@ pub struct LaneHealth {
     pub due: u64,
     /// How long the first of them has been due.
     pub oldest: Duration,
+    /// How many others of this lane workers hold, under leases that have not ended.
+    pub leased: u64,
+    /// So many sessions hold them: workers that serve this lane.
+    pub holders: u64,
 }
 
 /// A branch that something may be wrong with.

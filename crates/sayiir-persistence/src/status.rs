@@ -5,7 +5,7 @@ use sayiir_core::control::SignalRequest;
 use sayiir_core::time::Timestamp;
 use sayiir_core::workflow::WorkflowStatus;
 
-use crate::store::{BranchSummary, RunState};
+use crate::store::{BranchSummary, RunState, RunningStatus};
 
 /// The status of a run in `state` with these live branches.
 ///
@@ -27,6 +27,27 @@ pub fn status_of(
         RunState::Failed => WorkflowStatus::Failed(error.unwrap_or_default().to_owned()),
         RunState::Cancelled => WorkflowStatus::Cancelled { reason, cancelled_by: by },
     }
+}
+
+/// What of [`status_of`] a list in SQL needs: the condition that the running instance `i` has one of these statuses. The store's time, in
+/// microseconds, goes between the two texts; `branch` is the table of live branches.
+pub fn running_sql(wanted: &[RunningStatus], branch: &str) -> (String, String) {
+    let [start, at, delaying, awaiting, joining] =
+        [Phase::Start, Phase::At, Phase::Delaying, Phase::Awaiting, Phase::Joining].map(Phase::as_u8);
+    let ranks = wanted.iter().map(|status| match status {
+        // Without any branch that says otherwise it is in progress, too.
+        RunningStatus::InProgress => "0, 3",
+        RunningStatus::Waiting => "2",
+        RunningStatus::AwaitingSignal => "1",
+    });
+    let before = format!(
+        "coalesce((SELECT max(CASE WHEN s.lease IS NOT NULL OR s.phase IN ({start}, {at}) OR (s.pending = 0 AND (s.phase = {joining} OR s.run_at <= "
+    );
+    let after = format!(
+        ")) THEN 3 WHEN s.phase = {delaying} THEN 2 WHEN s.phase = {awaiting} THEN 1 ELSE 0 END) FROM {branch} s WHERE s.run = i.run), 0) IN ({})",
+        ranks.collect::<Vec<_>>().join(", ")
+    );
+    (before, after)
 }
 
 fn running(branches: &[BranchSummary], now: Timestamp) -> WorkflowStatus {

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 
 use rusqlite::Connection;
 use sayiir_core::time::Timestamp;
-use sayiir_persistence::{AttributeFilter, InstanceFilter, ListOrder, RunState, StoreError, StoreFuture};
+use sayiir_persistence::{AttributeFilter, InstanceFilter, ListOrder, RunState, RunningStatus, StoreError, StoreFuture};
 use sayiir_store_testkit::wait;
 
 use crate::SqliteBackend;
@@ -130,6 +130,9 @@ fn lists_and_purges_go_by_an_index() {
     let attribute = AttributeFilter::at_least("euros", 5);
     let by_attribute = along(&filter, Along::Attribute(&attribute));
     assert!(by_attribute.contains("attribute_value (name=? AND kind=? AND value>?)"), "{by_attribute}");
+    let waiting = InstanceFilter { running: vec![RunningStatus::Waiting], ..InstanceFilter::default() };
+    let by_branches = along(&waiting, Along::State(RunState::Running));
+    assert!(by_branches.contains("SEARCH s USING PRIMARY KEY (run=?)") && !by_branches.contains("TEMP B-TREE"), "{by_branches}");
     let newest = InstanceFilter { order: ListOrder::NewestFirst { before: None }, ..InstanceFilter::default() };
     let of_all = [along(&newest, Along::All), along(&InstanceFilter::default(), Along::All)];
     assert!(of_all.iter().all(|plan| plan.contains("SEARCH i USING") && !plan.contains("TEMP B-TREE")), "{of_all:?}");

@@ -174,6 +174,7 @@ macro_rules! for_each_case {
                 values_are_found_through_references
                 instances_are_listed_in_pages
                 the_status_of_several_branches
+                running_instances_are_listed_by_their_status
                 an_instance_is_deleted_with_all_it_has
                 nothing_is_left_of_what_was_deleted
                 rows_of_one_moment_keep_causes_before_effects

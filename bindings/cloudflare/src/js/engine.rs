@@ -19,7 +19,7 @@ use sayiir_core::workflow::{ConflictPolicy, RunnableWorkflow, WorkflowDefinition
 use sayiir_driver::{Host, RunEnd, Session, SessionOptions, WaitFor, WorkflowSet};
 use sayiir_persistence::{
     BackendError, ControlAction, ControlCommand, ControlOutcome, Definition, InMemoryBackend, InstanceFilter, InstanceRecord, NewEvent,
-    RunConflict, RunState, SendOutcome, StartOutcome, StartRun, Store, StoreFuture,
+    RunConflict, RunState, RunningStatus, SendOutcome, StartOutcome, StartRun, Store, StoreFuture,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -385,34 +385,26 @@ impl Shared {
 
     async fn list(&self, options: ListOptions) -> Result<Value, EdgeError> {
         let ListOptions { status, workflow, limit, after } = options;
-        let states = match status.as_deref() {
-            None => Vec::new(),
-            Some("completed") => vec![RunState::Completed],
-            Some("failed") => vec![RunState::Failed],
-            Some("cancelled") => vec![RunState::Cancelled],
-            Some("paused") => vec![RunState::Paused],
-            Some("in_progress" | "waiting" | "awaiting_signal") => vec![RunState::Running],
+        let (states, running) = match status.as_deref() {
+            None => (None, None),
+            Some("completed") => (Some(RunState::Completed), None),
+            Some("failed") => (Some(RunState::Failed), None),
+            Some("cancelled") => (Some(RunState::Cancelled), None),
+            Some("paused") => (Some(RunState::Paused), None),
+            Some("in_progress") => (Some(RunState::Running), Some(RunningStatus::InProgress)),
+            Some("waiting") => (Some(RunState::Running), Some(RunningStatus::Waiting)),
+            Some("awaiting_signal") => (Some(RunState::Running), Some(RunningStatus::AwaitingSignal)),
             Some(other) => return Err(EdgeError::Wrong(format!("there is no status {other:?}").into())),
         };
-        let wanted = limit.unwrap_or(PAGE);
-        let (mut found, mut after): (Vec<Value>, Option<Arc<str>>) = (Vec::new(), after.map(Arc::from));
-        while found.len() < wanted {
-            let filter = InstanceFilter {
-                workflow: workflow.clone(),
-                states: states.clone(),
-                after: after.clone(),
-                limit: Some(wanted),
-                ..Default::default()
-            };
-            let page = self.ask(|| self.store.list(filter.clone())).await?;
-            after = page.last().map(|last| Arc::clone(&last.instance_id));
-            let full = page.len() == wanted;
-            let shown = page.iter().filter(|one| status.as_deref().is_none_or(|word| word == one.status.as_str()));
-            found.extend(shown.map(status::in_list).take(wanted - found.len()));
-            if !full {
-                break;
-            }
-        }
+        let filter = InstanceFilter {
+            workflow,
+            states: states.into_iter().collect(),
+            running: running.into_iter().collect(),
+            after: after.map(Arc::from),
+            limit: Some(limit.unwrap_or(PAGE)),
+            ..Default::default()
+        };
+        let found: Vec<Value> = self.ask(|| self.store.list(filter.clone())).await?.iter().map(status::in_list).collect();
         Ok(Value::Array(found))
     }
 

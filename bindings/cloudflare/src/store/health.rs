@@ -24,9 +24,11 @@ const SESSIONS: &str = "SELECT s.lease, s.host, s.pid, s.started, s.worker_id, s
      (SELECT count(*) FROM sayiir_branch b WHERE b.lease = s.lease), (SELECT max(run_at) FROM sayiir_branch b WHERE b.lease = s.lease) \
      FROM sayiir_session s ORDER BY s.seen_at DESC, s.lease DESC LIMIT ?1";
 
-const LANES: &str = "SELECT d.hash, d.name, d.version, l.tags, due.count, due.first FROM (SELECT lane, count(*) AS count, \
-     min(run_at) AS first FROM sayiir_branch WHERE run_at IS NOT NULL AND run_at <= ?2 GROUP BY lane) due \
-     JOIN sayiir_lane l ON l.id = due.lane JOIN sayiir_definition d ON d.id = l.definition ORDER BY due.first, l.id LIMIT ?1";
+const LANES: &str = "SELECT d.hash, d.name, d.version, l.tags, due.count, due.first, coalesce(held.count, 0), \
+     coalesce(held.sessions, 0) FROM (SELECT lane, count(*) AS count, min(run_at) AS first FROM sayiir_branch \
+     WHERE run_at IS NOT NULL AND run_at <= ?2 GROUP BY lane) due LEFT JOIN (SELECT lane, count(*) AS count, \
+     count(DISTINCT lease) AS sessions FROM sayiir_branch WHERE lease IS NOT NULL AND run_at > ?2 GROUP BY lane) held \
+     ON held.lane = due.lane JOIN sayiir_lane l ON l.id = due.lane JOIN sayiir_definition d ON d.id = l.definition ORDER BY due.first, l.id LIMIT ?1";
 
 /// What every list of branches shows.
 macro_rules! branches {
@@ -89,7 +91,8 @@ impl SqlStore {
             let (hash, name, version) = (columns.take()?, columns.take()?, columns.take()?);
             let (text, due, first): (String, _, sayiir_core::time::Timestamp) = (columns.take()?, columns.take()?, columns.take()?);
             let definition = Definition { hash, name, version, document: None };
-            Ok(LaneHealth { definition, tags: tags(&text)?, due, oldest: now.since(first) })
+            let (leased, holders) = (columns.take()?, columns.take()?);
+            Ok(LaneHealth { definition, tags: tags(&text)?, due, oldest: now.since(first), leased, holders })
         };
         let lanes = answers.next()?.iter().map(lane).collect::<Outcome<_>>()?;
         let mut branches = || answers.next()?.iter().map(branch).collect::<Outcome<Vec<_>>>();

@@ -6,7 +6,9 @@ use std::time::Duration;
 use sayiir_core::attribute::AttributeValue;
 use sayiir_core::branch::RunNumber;
 use sayiir_core::time::Timestamp;
-use sayiir_persistence::{AgeRange, AttributeFilter, AttributeTest, BranchSummary, InstanceFilter, InstanceSummary, ListOrder, RunState};
+use sayiir_persistence::{
+    AgeRange, AttributeFilter, AttributeTest, BranchSummary, InstanceFilter, InstanceSummary, ListOrder, RunState, running_sql,
+};
 
 use super::SqlStore;
 use super::fault::Outcome;
@@ -53,7 +55,7 @@ impl Query {
 }
 
 fn query(filter: &InstanceFilter, now: Timestamp) -> Statement {
-    let InstanceFilter { workflow, states, attributes, error_contains, created, updated, after, order, limit } = filter;
+    let InstanceFilter { workflow, states, running, attributes, error_contains, created, updated, after, order, limit } = filter;
     let mut query = Query { sql: instances!("WHERE i.status > 0").to_owned(), params: Vec::new() };
     if let Some(name) = workflow {
         query.push(" AND d.name = ?", [name.into()]);
@@ -61,6 +63,10 @@ fn query(filter: &InstanceFilter, now: Timestamp) -> Statement {
     if !states.is_empty() {
         let any: Vec<_> = states.iter().copied().map(is_in).collect();
         query.push(" AND (", []).push(&any.join(" OR "), []).push(")", []);
+    }
+    if !running.is_empty() {
+        let (before, after) = running_sql(running, "sayiir_branch");
+        query.push(&format!(" AND (NOT {} OR {before}?{after})", is_in(RunState::Running)), [now.into()]);
     }
     for attribute in attributes {
         has(&mut query, attribute);

@@ -20,8 +20,10 @@ pub(super) enum Kind {
     ClockSkew,
     /// Due work, and no worker at all.
     NoWorker,
-    /// Due work of a definition or tags that no worker serves, or more than they can do.
+    /// Due work of a definition or tags of which no worker holds anything.
     NotTaken,
+    /// Due work of which workers hold some, and do not come to the rest.
+    Overload,
     /// A worker's leases have ended, and nobody took over.
     LapsedLease,
     /// A branch lost its workers again and again.

@@ -56,24 +56,44 @@ pub(super) fn lanes(health: &StoreHealth, patience: Duration) -> Vec<Finding> {
     waits.map(|lane| not_taken(lane, there)).collect()
 }
 
-fn not_taken(LaneHealth { definition, tags, due, oldest }: &LaneHealth, workers: usize) -> Finding {
-    let name = if definition.name.is_empty() { "a workflow without a name".to_owned() } else { format!("{:?}", definition.name) };
+fn not_taken(lane: &LaneHealth, workers: usize) -> Finding {
+    let LaneHealth { definition, tags, due, oldest, leased, holders } = lane;
+    let hash: String = definition.hash.to_string().chars().take(12).collect();
+    let name = if definition.name.is_empty() { "a saved snapshot".to_owned() } else { format!("{:?}", definition.name) };
     let version = if definition.version.is_empty() { String::new() } else { format!(" version {}", definition.version) };
     let tagged = if tags.is_empty() { String::new() } else { format!(", tags {}", tags.join(" ")) };
-    let branches = count(usize::try_from(*due).unwrap_or(usize::MAX), "branch", "branches");
+    let branches = number(*due, "branch", "branches");
     let what = format!("{branches} of {name}{version}{tagged} could be taken, the first of them for {}", one_unit(*oldest));
-    let hash: String = definition.hash.to_string().chars().take(12).collect();
+    if *leased > 0 {
+        let serve = number(*holders, "worker that serves them holds", "workers that serve them hold");
+        let advice = "they have more to do than they can: start more workers, or let each do more at a time (max_concurrent_tasks)";
+        let text = format!("{what}; {serve} {}", number(*leased, "other", "others"));
+        return Finding::problem(Kind::Overload, text, advice).count(*due);
+    }
     if workers == 0 {
-        return Finding::problem(Kind::NoWorker, format!("{what}; no worker was seen lately"), "start a worker on this store").count(*due);
+        let advice = if definition.name.is_empty() { of_snapshots(&hash) } else { "start a worker on this store".to_owned() };
+        return Finding::problem(Kind::NoWorker, format!("{what}; no worker was seen lately"), advice).count(*due);
     }
     let there = count(workers, "worker was", "workers were");
-    let mut reasons =
-        vec![format!("perhaps none of them has this definition ({hash}..), of an older version or of a build that is not deployed")];
+    let mut reasons = Vec::new();
     if !tags.is_empty() {
-        reasons.insert(0, format!("perhaps none of them serves the tags {}", tags.join(" ")));
+        reasons.push(format!("perhaps none of them serves the tags {}", tags.join(" ")));
     }
-    reasons.push("or they have more to do than they can".to_owned());
+    reasons.push(if definition.name.is_empty() {
+        of_snapshots(&hash)
+    } else {
+        format!("perhaps none of them has this definition ({hash}..), of an older version or of a build that is not deployed")
+    });
+    reasons.push("they hold nothing of it now: if they serve it, other work comes first".to_owned());
     Finding::problem(Kind::NotTaken, format!("{what}, though {there} seen lately"), reasons.join("; ")).count(*due)
+}
+
+fn of_snapshots(hash: &str) -> String {
+    format!("a snapshot names no workflow: it is for workers whose workflow has the definition {hash}.., or for the program that saved it")
+}
+
+fn number(number: u64, one: &str, more: &str) -> String {
+    count(usize::try_from(number).unwrap_or(usize::MAX), one, more)
 }
 
 /// Workers that are gone with what they held.
@@ -87,7 +107,7 @@ pub(super) fn lapsed(health: &StoreHealth, patience: Duration) -> Vec<Finding> {
         let name = session.map_or_else(|| "a worker".to_owned(), |session| format!("worker {}", session.process.worker_id));
         let held = session.map_or(listed, |session| session.branches.max(listed));
         let gone = first.run_at.map_or(Duration::ZERO, |at| health.now.since(at));
-        let branches = count(usize::try_from(held).unwrap_or(usize::MAX), "branch", "branches");
+        let branches = number(held, "branch", "branches");
         let text = format!("{name} is gone for {}, and nobody took over {branches}, of {} first", one_unit(gone), place(first));
         let advice = format!("a worker that serves their workflows takes over by itself; {} says more", show(first));
         let finding = if gone > patience {

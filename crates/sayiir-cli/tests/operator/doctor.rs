@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sayiir::persistence::{Process, Store};
+use bytes::Bytes;
+use sayiir::core::TaskId;
+use sayiir::core::snapshot::{ExecutionPosition, WorkflowSnapshot};
+use sayiir::persistence::{ClaimRequest, ClaimScope, Process, SnapshotStore as _, Store};
 use sayiir::prelude::*;
 use serde_json::{Value, json};
 
@@ -63,6 +66,64 @@ fn work_that_nobody_takes_is_told_with_the_reason() {
     assert!(others["advice"].as_str().unwrap().contains("definition"), "{others}");
     worker.shutdown();
     fixture.block_on(worker.join()).unwrap();
+}
+
+#[test]
+fn too_much_to_do_is_told_from_what_nobody_serves() {
+    let fixture = Fixture::empty();
+    fixture.catch_up();
+    let client = WorkflowClient::new(fixture.store.clone());
+    for id in ["import-1", "import-2", "import-3"] {
+        fixture.block_on(client.submit(&import_flow(), id, 1)).unwrap();
+    }
+    let process = Process { host: "busy".to_owned(), pid: 7, started: 1, worker_id: "busy-7".to_owned() };
+    let lease = fixture.block_on(fixture.store.open_session(process)).unwrap();
+    assert_eq!(found(&fixture, "--patience 0s", "not_taken")[0]["count"], 3, "a worker that holds nothing of it may not serve it");
+    let scope = ClaimScope::Instance("import-1".into());
+    let request = ClaimRequest { lease, ttl: Duration::from_hours(1), limit: 1, scope };
+    assert_eq!(fixture.block_on(fixture.store.claim(request)).unwrap().len(), 1);
+    assert_eq!(found(&fixture, "", "overload"), Vec::<Value>::new(), "they have only just come");
+    let busy = &found(&fixture, "--patience 0s", "overload")[0];
+    assert_eq!((&busy["severity"], &busy["count"]), (&json!("problem"), &json!(2)), "{busy}");
+    assert!(busy["text"].as_str().unwrap().ends_with("1 worker that serves them holds 1 other"), "{busy}");
+    assert!(busy["advice"].as_str().unwrap().contains("more workers"), "{busy}");
+    assert_eq!(found(&fixture, "--patience 0s", "not_taken"), Vec::<Value>::new());
+}
+
+#[test]
+fn snapshots_that_nobody_takes_on_are_told() {
+    let fixture = Fixture::empty();
+    fixture.catch_up();
+    let mut saved = WorkflowSnapshot::with_initial_input("saved-1", "of another program", Bytes::from_static(b"1"));
+    saved.update_position(ExecutionPosition::AtTask { task_id: TaskId::from("load") });
+    saved.mark_task_completed(TaskId::from("fetch"), Bytes::from_static(b"1"));
+    fixture.block_on(fixture.store.save_snapshot(&mut saved)).unwrap();
+    let stuck = &found(&fixture, "--patience 0s", "no_worker")[0];
+    assert!(stuck["text"].as_str().unwrap().contains("1 branch of a saved snapshot could be taken"), "{stuck}");
+    let hash: String = saved.definition_hash.to_string().chars().take(12).collect();
+    assert!(stuck["advice"].as_str().unwrap().contains(&hash), "{stuck}");
+
+    // One that stands at a node which its workflow does not have fails, and says so.
+    let mut lost = WorkflowSnapshot::with_initial_input("saved-2", *import_flow().definition_hash(), Bytes::from_static(b"1"));
+    lost.update_position(ExecutionPosition::AtTask { task_id: TaskId::from("nowhere") });
+    lost.mark_task_completed(TaskId::from("fetch"), Bytes::from_static(b"1"));
+    fixture.block_on(fixture.store.save_snapshot(&mut lost)).unwrap();
+    let imports = WorkflowSet::new().with(Arc::new(import_flow()));
+    let worker = fixture.block_on(LocalWorker::builder(fixture.store.clone()).spawn(imports)).unwrap();
+    fixture.block_on(fixture.until("saved-2", |record| matches!(record.summary.status, WorkflowStatus::Failed(_))));
+    assert_eq!(found(&fixture, "", "failed")[0]["count"], 1);
+    assert_eq!(fixture.good("sayiir list --status failed --error 'no node of workflow' --ids"), "saved-2\n");
+    worker.shutdown();
+    fixture.block_on(worker.join()).unwrap();
+}
+
+#[test]
+fn events_that_came_before_their_instance_are_nothing_wrong() {
+    let fixture = Fixture::empty();
+    fixture.catch_up();
+    fixture.good("sayiir signal import-7 gate 1 --force");
+    assert!(fixture.good("sayiir doctor --deep --patience 0s").ends_with("nothing is wrong\n"));
+    assert_eq!(fixture.json("sayiir stats --json")["events"], 1);
 }
 
 #[test]

@@ -42,6 +42,12 @@ fn a_list_is_filtered_and_paged() {
     assert_eq!(ids("--status waiting"), ["order-7"]);
     assert_eq!(ids("--status awaiting_signal --workflow order"), ["order-4"]);
     assert_eq!(ids("--status in_progress").len(), 4);
+    assert_eq!(ids("--status waiting,failed,awaiting_signal --by-id"), ["import-1", "import-2", "order-2", "order-4", "order-7"]);
+    assert_eq!(ids("--status waiting,running").len(), 8);
+    assert_eq!(ids("--status waiting --attribute customer=fay"), Vec::<String>::new());
+    assert_eq!(ids("--status in_progress --attribute customer=fay"), ["order-8"]);
+    assert_eq!(ids("--status waiting --limit 1"), ["order-7"]);
+    assert!(!fixture.run("sayiir list --status waiting --limit 1").err.contains("more"), "the store knows that there are none");
     assert!(ids("--workflow nothing").is_empty());
     // Pages of any size give all instances once, in one order, also where most of a page is filtered out.
     let all = ids("");

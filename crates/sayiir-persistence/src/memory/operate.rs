@@ -1,5 +1,6 @@
 //! What operators do: purge, rewind, counts and health; and the search attributes that instances are found by.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sayiir_core::attribute::SearchAttributes;
@@ -8,7 +9,7 @@ use sayiir_core::journal::{EntryKind, JournalRow};
 use sayiir_core::time::Timestamp;
 
 use super::data::{Branch, Data, Life, News, Run, bare_row};
-use super::index::Slot;
+use super::index::{LaneNumber, Slot};
 use super::journal::Journal;
 use crate::door;
 use crate::error::StoreError;
@@ -161,10 +162,24 @@ impl Data {
     fn count_due(&self, lanes: &mut Vec<LaneHealth>, life: &Life, branch: &Branch, at: Timestamp) {
         let (tags, oldest) = (self.index.tags(branch.slot.lane), self.now.since(at));
         let known = lanes.iter_mut().find(|lane| lane.definition.hash == life.definition.hash && lane.tags == tags);
-        match known {
-            Some(lane) => (lane.due, lane.oldest) = (lane.due + 1, lane.oldest.max(oldest)),
-            None => lanes.push(LaneHealth { definition: life.definition.clone(), tags, due: 1, oldest }),
+        if let Some(lane) = known {
+            (lane.due, lane.oldest) = (lane.due + 1, lane.oldest.max(oldest));
+            return;
         }
+        let held = self.holders_in(branch.slot.lane);
+        let (leased, holders) = (held.values().sum(), held.len() as u64);
+        lanes.push(LaneHealth { definition: life.definition.clone(), tags, due: 1, oldest, leased, holders });
+    }
+
+    /// How many branches of a lane each session holds.
+    fn holders_in(&self, lane: LaneNumber) -> BTreeMap<LeaseId, u64> {
+        let mut holders = BTreeMap::new();
+        for branch in self.runs.values().flat_map(|run| run.branches.values()).filter(|branch| branch.slot.lane == lane) {
+            if let Some(lease) = branch.slot.lease.filter(|_| branch.slot.run_at.is_some_and(|at| at > self.now)) {
+                *holders.entry(lease).or_default() += 1;
+            }
+        }
+        holders
     }
 
     fn session_health(&self) -> Vec<SessionHealth> {

@@ -10,7 +10,7 @@ use sayiir_core::time::Timestamp;
 
 use super::data::{Data, Life, missing};
 use crate::error::StoreError;
-use crate::store::{InstanceFilter, InstanceRecord, InstanceSummary, ListOrder, RunState};
+use crate::store::{InstanceFilter, InstanceRecord, InstanceSummary, ListOrder, RunState, RunningStatus};
 
 /// How many instances a page has if the caller does not say.
 const PAGE: usize = 1000;
@@ -62,9 +62,11 @@ impl Data {
     }
 
     fn admits(&self, filter: &InstanceFilter, life: &Life) -> bool {
-        let InstanceFilter { workflow, states, attributes, error_contains, created, updated, after: _, order: _, limit: _ } = filter;
+        let InstanceFilter { workflow, states, running, attributes, error_contains, created, updated, after: _, order: _, limit: _ } =
+            filter;
         workflow.as_ref().is_none_or(|name| **name == *life.definition.name)
             && (states.is_empty() || states.contains(&life.state))
+            && (running.is_empty() || RunningStatus::of(&self.status(life)).is_none_or(|status| running.contains(&status)))
             && attributes.iter().all(|attribute| attribute.admits(&life.attributes))
             && error_contains.as_ref().is_none_or(|text| life.error.as_ref().is_some_and(|error| error.contains(text)))
             && created.admits(life.created_at, self.now)

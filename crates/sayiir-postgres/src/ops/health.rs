@@ -138,9 +138,11 @@ async fn session_health(tx: &mut Tx<'_>) -> Outcome<Vec<SessionHealth>> {
 }
 
 async fn lane_health(tx: &mut Tx<'_>) -> Outcome<Vec<LaneHealth>> {
-    let sql = "SELECT due.count, due.first, l.tags, d.hash, d.name, d.version FROM \
+    let sql = "SELECT due.count, due.first, coalesce(held.count, 0) AS leased, coalesce(held.sessions, 0) AS holders, \
+               l.tags, d.hash, d.name, d.version FROM \
                (SELECT lane, count(*) AS count, min(run_at) AS first FROM branch WHERE run_at IS NOT NULL AND run_at <= $1 GROUP BY lane) due \
-               JOIN lane l ON l.id = due.lane JOIN definition d ON d.id = l.definition ORDER BY due.first, l.id LIMIT $2";
+               LEFT JOIN (SELECT lane, count(*) AS count, count(DISTINCT lease) AS sessions FROM branch WHERE lease IS NOT NULL \
+               AND run_at > $1 GROUP BY lane) held ON held.lane = due.lane JOIN lane l ON l.id = due.lane JOIN definition d ON d.id = l.definition ORDER BY due.first, l.id LIMIT $2";
     let found = sqlx::query(sql).bind(tx.now.as_micros()).bind(most(HEALTH_ROWS)).fetch_all(&mut *tx.conn).await?;
     let read = |row: &PgRow| {
         Ok(LaneHealth {
@@ -148,6 +150,8 @@ async fn lane_health(tx: &mut Tx<'_>) -> Outcome<Vec<LaneHealth>> {
             tags: tags(row)?,
             due: number(row, "count")?,
             oldest: tx.now.since(time(row, "first")?),
+            leased: number(row, "leased")?,
+            holders: number(row, "holders")?,
         })
     };
     found.iter().map(read).collect()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sayiir_core::attribute::AttributeValue;
-use sayiir_persistence::{AgeRange, AttributeFilter, AttributeTest, InstanceFilter, InstanceSummary, ListOrder, RunState};
+use sayiir_persistence::{AgeRange, AttributeFilter, AttributeTest, InstanceFilter, InstanceSummary, ListOrder, RunState, running_sql};
 use sqlx::{Postgres, QueryBuilder};
 
 use crate::fault::Outcome;
@@ -25,7 +25,7 @@ pub(crate) async fn list(tx: &mut Tx<'_>, filter: &InstanceFilter) -> Outcome<Ve
 }
 
 fn query(tx: &Tx<'_>, filter: &InstanceFilter) -> QueryBuilder<Postgres> {
-    let InstanceFilter { workflow, states, attributes, error_contains, created, updated, after, order, limit } = filter;
+    let InstanceFilter { workflow, states, running, attributes, error_contains, created, updated, after, order, limit } = filter;
     let begin = "SELECT i.*, d.hash, d.name, d.version FROM instance i LEFT JOIN definition d ON d.id = i.definition WHERE i.status > 0";
     let mut query = QueryBuilder::new(begin);
     if let Some(name) = workflow {
@@ -34,6 +34,17 @@ fn query(tx: &Tx<'_>, filter: &InstanceFilter) -> QueryBuilder<Postgres> {
     if !states.is_empty() {
         let any: Vec<_> = states.iter().copied().map(is_in).collect();
         query.push(" AND (").push(any.join(" OR ")).push(")");
+    }
+    if !running.is_empty() {
+        let (before, after) = running_sql(running, "branch");
+        query
+            .push(" AND (NOT ")
+            .push(is_in(RunState::Running))
+            .push(" OR ")
+            .push(before)
+            .push_bind(tx.now.as_micros())
+            .push(after)
+            .push(")");
     }
     for attribute in attributes {
         has(&mut query, attribute);

@@ -127,9 +127,12 @@ fn session_health(look: Look<'_>, most: i64) -> Outcome<Vec<SessionHealth>> {
 }
 
 fn lane_health(look: Look<'_>, most: i64) -> Outcome<Vec<LaneHealth>> {
-    let sql = "SELECT due.count, due.first, l.tags, d.hash, d.name, d.version FROM \
+    let sql = "SELECT due.count, due.first, coalesce(held.count, 0) AS leased, coalesce(held.sessions, 0) AS holders, \
+               l.tags, d.hash, d.name, d.version FROM \
                (SELECT lane, count(*) AS count, min(run_at) AS first FROM branch INDEXED BY branch_due WHERE run_at IS NOT NULL AND run_at <= ?1 \
-               GROUP BY lane) due JOIN lane l ON l.id = due.lane JOIN definition d ON d.id = l.definition ORDER BY due.first, l.id LIMIT ?2";
+               GROUP BY lane) due LEFT JOIN (SELECT lane, count(*) AS count, count(DISTINCT lease) AS sessions FROM branch INDEXED BY branch_leased \
+               WHERE lease IS NOT NULL AND run_at > ?1 GROUP BY lane) held ON held.lane = due.lane \
+               JOIN lane l ON l.id = due.lane JOIN definition d ON d.id = l.definition ORDER BY due.first, l.id LIMIT ?2";
     rows(look.conn, sql, (Col(look.now), most), |row| {
         let (first, tags): (Timestamp, String) = (col(row, "first")?, row.get("tags")?);
         let hash = sayiir_core::DefinitionHash::from_bytes(row.get("hash")?);
@@ -138,6 +141,8 @@ fn lane_health(look: Look<'_>, most: i64) -> Outcome<Vec<LaneHealth>> {
             tags: lanes::tags(&tags),
             due: row.get("count")?,
             oldest: look.now.since(first),
+            leased: row.get("leased")?,
+            holders: row.get("holders")?,
         })
     })
 }

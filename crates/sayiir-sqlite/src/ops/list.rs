@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use sayiir_core::branch::RunNumber;
 use sayiir_core::time::Timestamp;
-use sayiir_persistence::{AgeRange, AttributeFilter, AttributeTest, InstanceFilter, InstanceSummary, ListOrder, RunState};
+use sayiir_persistence::{AgeRange, AttributeFilter, AttributeTest, InstanceFilter, InstanceSummary, ListOrder, RunState, running_sql};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,7 +108,7 @@ impl Query {
 }
 
 pub(crate) fn query(look: Look<'_>, filter: &InstanceFilter, along: &Along<'_>, limit: usize) -> Query {
-    let InstanceFilter { workflow, states: _, attributes, error_contains, created, updated, after, order, limit: _ } = filter;
+    let InstanceFilter { workflow, states: _, running, attributes, error_contains, created, updated, after, order, limit: _ } = filter;
     let mut query = Query { sql: "SELECT i.instance_id, i.run FROM ".to_owned(), params: Vec::new() };
     match along {
         Along::Attribute(first) => {
@@ -131,6 +131,13 @@ pub(crate) fn query(look: Look<'_>, filter: &InstanceFilter, along: &Along<'_>, 
     if !states.is_empty() && !matches!(along, Along::State(_)) {
         let any: Vec<_> = states.into_iter().map(is_in).collect();
         query.and(&format!("({})", any.join(" OR ")), []);
+    }
+    if !running.is_empty() && matches!(along, Along::State(RunState::Running)) {
+        let (before, after) = running_sql(running, "branch");
+        query.and(&format!("{before}?{after}"), [Value::Integer(look.now.as_micros())]);
+    } else if !running.is_empty() {
+        let (before, after) = running_sql(running, "branch");
+        query.and(&format!("(NOT {} OR {before}?{after})", is_in(RunState::Running)), [Value::Integer(look.now.as_micros())]);
     }
     if let (Some(name), Along::Attribute(_) | Along::State(_) | Along::All) = (workflow, along) {
         query.and("+i.definition IN (SELECT id FROM definition WHERE name = ?)", [Value::Text(name.clone())]);

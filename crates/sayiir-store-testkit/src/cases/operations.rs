@@ -11,7 +11,7 @@ use sayiir_core::transition::Wake;
 use sayiir_core::workflow::{ConflictPolicy, WorkflowStatus};
 use sayiir_persistence::{
     BranchStats, BranchView, CALL_IDLE, ControlAction, ControlOutcome, Definition, InstanceFilter, Process, PurgeRequest, Refusal, Rewind,
-    RewindOutcome, SESSION_IDLE, SendOutcome, StartRun, StoreError, WorkflowStats,
+    RewindOutcome, SESSION_IDLE, SendOutcome, StartRun, StoreError, StoreHealth, WorkflowStats,
 };
 
 use super::{HOUR, MINUTE, SECOND};
@@ -38,7 +38,10 @@ pub fn a_retried_run_goes_on_where_it_failed(make: Factory<'_>) {
     let root = &record.branches[0];
     assert_eq!((root.revision, root.run_at, root.crashes), (failing.revision + 2, Some(record.now), 0));
     let row = bench.journal(first.run).pop().unwrap();
-    assert_eq!((row.kind, row.branch.as_str(), row.lease, row.error.as_deref()), (EntryKind::Retried, "", None, Some("because (by somebody)")));
+    assert_eq!(
+        (row.kind, row.branch.as_str(), row.lease, row.error.as_deref()),
+        (EntryKind::Retried, "", None, Some("because (by somebody)"))
+    );
     let view = bench.claim_one(lease);
     assert_eq!((&*view.head.node, view.head.phase, view.head.attempt, &view.input[..], view.crashes), ("b", Phase::At, 0, &b"1"[..], 0));
     assert_eq!(bench.sub_steps(&view), [("b/part".to_owned(), "p".to_owned())], "what was stored stays");
@@ -592,6 +595,13 @@ pub fn what_may_be_wrong_is_told(make: Factory<'_>) {
     let found = health();
     let lanes: Vec<_> = found.lanes.iter().map(|lane| (lane.tags.join(","), lane.due, lane.oldest)).collect();
     assert_eq!(lanes, [("gpu".to_owned(), 1, 2 * SECOND), (String::new(), 2, SECOND)], "what has waited longest comes first");
+    let held = |health: &StoreHealth| health.lanes.iter().map(|lane| (lane.leased, lane.holders)).collect::<Vec<_>>();
+    assert_eq!(held(&found), [(0, 0), (1, 1)], "one has a worker that serves it");
+    let more = [one, two].map(|lease| (lease, bench.start_held(&format!("held too, by {lease}"), lease)));
+    assert_eq!(held(&health()), [(0, 0), (3, 2)]);
+    for (lease, view) in more {
+        bench.ok(lease, finish(&view, "out"));
+    }
     assert_eq!((&*found.lanes[0].definition.name, found.lanes[0].definition.hash), ("workflow", "workflow".into()));
     let holder = found.sessions.iter().find(|session| session.lease == one).expect("a known session");
     let process = Process { host: "host".into(), pid: 1, started: 1, worker_id: "worker".into() };

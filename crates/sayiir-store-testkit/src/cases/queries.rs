@@ -11,8 +11,8 @@ use sayiir_core::snapshot::{ExecutionPosition, WorkflowSnapshot};
 use sayiir_core::transition::{Entry, Output, Transition};
 use sayiir_core::workflow::WorkflowStatus;
 use sayiir_persistence::{
-    BackendError, ControlAction, Definition, Import, ImportOutcome, ImportState, InstanceFilter, RunState, SendOutcome, SignalStore,
-    SnapshotStore, StoreError,
+    BackendError, ControlAction, Definition, Import, ImportOutcome, ImportState, InstanceFilter, ListOrder, RunState, RunningStatus,
+    SendOutcome, SignalStore, SnapshotStore, StoreError,
 };
 
 use super::imports::{at, import};
@@ -145,6 +145,67 @@ pub fn the_status_of_several_branches(make: Factory<'_>) {
     assert_eq!(bench.status("i"), status);
     bench.send("i", "zig", "p");
     assert_eq!(bench.status("i"), WorkflowStatus::InProgress, "its event is there");
+}
+
+/// What a store's own filter finds are those whose status says so, in whatever way the instances came to it.
+pub fn running_instances_are_listed_by_their_status(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let lease = bench.lease();
+    bench.start("free");
+    bench.start_held("leased", lease);
+    bench.ok(lease, retry(&bench.start_held("backs off", lease), HOUR));
+    bench.ok(lease, delay(&bench.start_held("naps", lease), "nap", HOUR));
+    bench.ok(lease, delay(&bench.start_held("wakes", lease), "nap", SECOND));
+    bench.ok(lease, park(&bench.start_held("parked", lease), "w", "go", None));
+    bench.ok(lease, park(&bench.start_held("timed", lease), "w", "go", Some(HOUR)));
+    bench.ok(lease, park(&bench.start_held("told", lease), "w", "go", None));
+    bench.send("told", "go", "p");
+    // Forks, whose branches do each of these.
+    let (second, third) = (|view: &_| park(view, "w", "go", None), |view: &_| delay(view, "nap", HOUR));
+    for (id, ends) in [("joins at work", 0), ("joins naps", 1), ("joins parked", 2)] {
+        let root = bench.start_held(id, lease);
+        bench.ok(lease, fork(&root, "f", 3, 3));
+        let views = wait(bench.store.load(lease, root.run, vec![])).unwrap();
+        bench.ok(lease, second(&views[0]));
+        if ends > 0 {
+            bench.ok(lease, end(&views[1], "x"));
+            bench.ok(lease, if ends == 1 { third(&views[2]) } else { second(&views[2]) });
+        }
+    }
+    bench.start("paused");
+    bench.apply("paused", ControlAction::Pause);
+    bench.ok(lease, fail(&bench.start_held("failed", lease), "broken"));
+    bench.tick(MINUTE);
+    let list = |filter: InstanceFilter| wait(bench.store.list(filter)).unwrap();
+    let all: Vec<_> = list(InstanceFilter::default());
+    let counted = |word: &str| all.iter().filter(|summary| summary.status.as_str() == word).count();
+    assert_eq!((counted("in_progress"), counted("waiting"), counted("awaiting_signal")), (6, 2, 3), "{all:#?}");
+    let each = [RunningStatus::InProgress, RunningStatus::Waiting, RunningStatus::AwaitingSignal];
+    for wanted in 0..8_u8 {
+        let running: Vec<_> = each.into_iter().enumerate().filter(|(bit, _)| wanted & (1 << bit) != 0).map(|(_, status)| status).collect();
+        for states in
+            [vec![], vec![RunState::Running], vec![RunState::Failed, RunState::Running], vec![RunState::Running, RunState::Completed]]
+        {
+            let is_wanted = |status: &WorkflowStatus| match RunningStatus::of(status) {
+                Some(status) => (states.is_empty() || states.contains(&RunState::Running)) && (wanted == 0 || running.contains(&status)),
+                None => states.is_empty() || (states.contains(&RunState::Failed) && status.as_str() == "failed"),
+            };
+            let should: Vec<_> =
+                all.iter().filter(|summary| is_wanted(&summary.status)).map(|summary| Arc::clone(&summary.instance_id)).collect();
+            let (mut found, mut after) = (Vec::new(), None);
+            loop {
+                let page =
+                    list(InstanceFilter { states: states.clone(), running: running.clone(), after, limit: Some(2), ..Default::default() });
+                let Some(end_of_page) = page.last() else { break };
+                after = Some(Arc::clone(&end_of_page.instance_id));
+                found.extend(page.into_iter().map(|summary| summary.instance_id));
+            }
+            assert_eq!(found, should, "{running:?} of {states:?}");
+            let order = ListOrder::NewestFirst { before: None };
+            let newest = list(InstanceFilter { states: states.clone(), running: running.clone(), order, ..Default::default() });
+            assert_eq!(newest.len(), should.len(), "{running:?} of {states:?}");
+        }
+    }
 }
 
 pub fn an_instance_is_deleted_with_all_it_has(make: Factory<'_>) {

@@ -51,7 +51,7 @@ bugs! {
     // The lifecycle.
     NonceIgnored, PolicyFirst, TerminateIsFail, TerminateKeepsEvents, TerminateIsDelete, RootNotLeased, UseExistingForgetsOutput,
     // Queries.
-    ListIgnoresAfter, ListIgnoresLimit, ListIgnoresStates, ListIgnoresWorkflow, ListReversed, JournalReversed, JournalUnlimited,
+    ListIgnoresAfter, ListIgnoresLimit, ListIgnoresStates, ListIgnoresRunning, ListIgnoresWorkflow, ListReversed, JournalReversed, JournalUnlimited,
     JournalSkips, ValuesReversed, OutputsReversed, DeleteAlwaysTrue, DeleteIgnored, InputForgotten, ImportUnfenced,
     ImportUndoesForks, ImportIgnoresLeases,
     // Search attributes.
@@ -491,6 +491,7 @@ impl Store for Mutant {
             Bug::ListIgnoresAfter => filter.after = None,
             Bug::ListIgnoresLimit => filter.limit = None,
             Bug::ListIgnoresStates => filter.states.clear(),
+            Bug::ListIgnoresRunning => filter.running.clear(),
             Bug::ListIgnoresWorkflow => filter.workflow = None,
             Bug::ListIgnoresAttributes => filter.attributes.clear(),
             Bug::ListSeesOneAttribute => filter.attributes.truncate(1),

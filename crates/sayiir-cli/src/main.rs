@@ -22,6 +22,7 @@ mod stats;
 mod store;
 mod text;
 mod wait;
+mod watch;
 
 use std::process::ExitCode;
 

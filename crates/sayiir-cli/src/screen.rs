@@ -1,6 +1,6 @@
 //! Standard output: lines, tables that fit the terminal, or JSON. What nobody reads any more ends the verb quietly.
 
-use std::io::{self, BufWriter, Stdout, Write as _};
+use std::io::{self, BufWriter, Stdout, Write};
 
 use console::{Style, Term, measure_text_width, truncate_str};
 use serde::Serialize;
@@ -11,10 +11,24 @@ use crate::text::clean;
 /// A column is not cut below this.
 const NARROWEST: usize = 8;
 
-/// Standard output.
+/// Standard output, or what is to be shown there at once.
 pub(crate) struct Screen {
-    out: BufWriter<Stdout>,
+    out: Out,
     width: Option<usize>,
+}
+
+enum Out {
+    Stdout(BufWriter<Stdout>),
+    Kept(Vec<u8>),
+}
+
+impl Out {
+    fn writer(&mut self) -> &mut dyn Write {
+        match self {
+            Self::Stdout(out) => out,
+            Self::Kept(out) => out,
+        }
+    }
 }
 
 impl Screen {
@@ -22,7 +36,20 @@ impl Screen {
     pub(crate) fn new() -> Self {
         let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
         let terminal = || Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
-        Self { out: BufWriter::new(io::stdout()), width: columns.or_else(terminal) }
+        Self { out: Out::Stdout(BufWriter::new(io::stdout())), width: columns.or_else(terminal) }
+    }
+
+    /// A page as wide as the screen, to be shown when it is whole.
+    pub(crate) fn page() -> Self {
+        Self { out: Out::Kept(Vec::new()), ..Self::new() }
+    }
+
+    /// What was written on a page.
+    pub(crate) fn into_text(self) -> String {
+        match self.out {
+            Out::Stdout(_) => String::new(),
+            Out::Kept(text) => String::from_utf8_lossy(&text).into_owned(),
+        }
     }
 
     /// How many columns there are, if they end.
@@ -32,12 +59,12 @@ impl Screen {
 
     /// Writes a line as it is.
     pub(crate) fn line(&mut self, line: impl AsRef<str>) -> Result<(), Failure> {
-        Ok(writeln!(self.out, "{}", line.as_ref())?)
+        Ok(writeln!(self.out.writer(), "{}", line.as_ref())?)
     }
 
     /// Writes text as it is.
     pub(crate) fn text(&mut self, text: &str) -> Result<(), Failure> {
-        Ok(self.out.write_all(text.as_bytes())?)
+        Ok(self.out.writer().write_all(text.as_bytes())?)
     }
 
     /// Writes a value as one line of JSON.
@@ -53,7 +80,7 @@ impl Screen {
 
     /// Lets the reader see what was written.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
-        Ok(self.out.flush()?)
+        Ok(self.out.writer().flush()?)
     }
 }
 

@@ -7,6 +7,8 @@ use serde::Serialize;
 use crate::ending::{Ending, Failure, Verdict};
 use crate::screen::{Cell, Screen, Table};
 use crate::store::StoreArgs;
+use crate::text::{clean, time};
+use crate::watch::Watch;
 
 /// Counts instances by workflow and state, and branches by what they do.
 #[derive(Args)]
@@ -22,6 +24,10 @@ pub(crate) struct StatsArgs {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+
+    /// Count again each second, until Ctrl-C; with --json, print a line whenever a count has changed
+    #[arg(long)]
+    watch: bool,
 
     #[command(flatten)]
     store: StoreArgs,
@@ -59,6 +65,9 @@ struct BranchesJson {
 }
 
 pub(crate) async fn run(args: &StatsArgs) -> Verdict {
+    if args.watch {
+        return watch(args).await;
+    }
     let store = args.store.open().await?;
     let stats = store.client.backend().stats().await?;
     let mut screen = Screen::new();
@@ -69,6 +78,24 @@ pub(crate) async fn run(args: &StatsArgs) -> Verdict {
     }
     screen.flush()?;
     Ok(Ending::Done)
+}
+
+/// Each second, and not at each announcement: to count is to look at all that is there.
+async fn watch(args: &StatsArgs) -> Verdict {
+    let mut watch = Watch::begin(args.json)?;
+    let store = args.store.open().await?;
+    loop {
+        let stats = store.client.backend().stats().await?;
+        if args.json {
+            watch.print(&json(stats.clone()), &StatsJson { now: String::new(), ..json(stats) })?;
+        } else {
+            let mut page = Screen::page();
+            page.line(format!("{} at {}\n", clean(&store.shown), time(stats.now)))?;
+            text(&stats, &mut page)?;
+            watch.draw(&page.into_text())?;
+        }
+        watch.rest(std::future::pending()).await;
+    }
 }
 
 fn json(stats: StoreStats) -> StatsJson {

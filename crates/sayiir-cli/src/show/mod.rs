@@ -5,7 +5,7 @@ mod timeline;
 use clap::Args;
 use sayiir::core::journal::JournalRow;
 use sayiir::core::workflow::WorkflowStatus;
-use sayiir::persistence::InstanceRecord;
+use sayiir::persistence::{InstanceRecord, Store as _};
 use serde::Serialize;
 
 use crate::ending::{Ending, Failure, Verdict};
@@ -13,8 +13,9 @@ use crate::instance::{InstanceJson, JSON_FIELDS, attributes, detail, request, si
 use crate::payload::{PayloadJson, Payloads};
 use crate::screen::{Cell, Screen, Table};
 use crate::standing::{BranchJson, Doing, Workers, words};
-use crate::store::StoreArgs;
+use crate::store::{OpenStore, StoreArgs};
 use crate::text::{both_times, clean, count, one_unit};
+use crate::watch::Watch;
 use timeline::{Event, RowJson, events};
 
 /// So many rows of the journal are shown to people unless they ask for others.
@@ -29,6 +30,7 @@ const ROWS: usize = 200;
 Also: now (the store's time), branches (branch, node, doing, phase, attempt, since, until, signal, children, run_at, session, crashes, \
 priority, tags, progress) and journal (at, branch, revision, kind, node, attempt, took_seconds, session, error). With --payloads also \
 input, output, and output and handed_on in the journal, each as {{\"json\": ..}}, {{\"text\": \"..\"}} or {{\"hex\": \"..\"}}."))]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct ShowArgs {
     /// The instance's id
     #[arg(value_name = "ID")]
@@ -54,6 +56,10 @@ pub(crate) struct ShowArgs {
     #[arg(long)]
     json: bool,
 
+    /// Show it again whenever something has changed, until it has ended or Ctrl-C; with --json, print a line for each change
+    #[arg(long)]
+    watch: bool,
+
     #[command(flatten)]
     store: StoreArgs,
 }
@@ -67,20 +73,38 @@ struct Shown {
 }
 
 pub(crate) async fn run(args: &ShowArgs) -> Verdict {
+    if args.watch {
+        return watch(args).await;
+    }
     let store = args.store.open().await?;
-    let record = store.instance(&args.id).await?;
-    let journal = store.client.history(&args.id).await?;
-    let definition = store.definition(record.summary.definition.hash).await?;
-    let workers = Workers::of(&store, &record).await?;
-    let shown = Shown { record, journal, payloads: Payloads::of(definition.as_ref()), workers };
+    let shown = Shown::read(args, &store).await?;
     let mut screen = Screen::new();
     if args.json {
-        shown.json(args, &mut screen)?;
+        screen.json(&shown.json(args))?;
     } else {
-        shown.text(args, &mut screen)?;
+        shown.text(args, args.last.unwrap_or(ROWS), &mut screen)?;
     }
     screen.flush()?;
     Ok(Ending::Done)
+}
+
+async fn watch(args: &ShowArgs) -> Verdict {
+    let mut watch = Watch::begin(args.json)?;
+    let store = args.store.open().await?;
+    let watched = store.client.backend().wakeups().listen_instance(&args.id);
+    loop {
+        let changed = watched.listen();
+        let shown = Shown::read(args, &store).await?;
+        if args.json {
+            watch.print(&shown.json(args), &ShownJson { now: String::new(), ..shown.json(args) })?;
+        } else {
+            watch.draw(&shown.page(args, watch.lines())?)?;
+        }
+        if shown.record.summary.status.is_terminal() {
+            return Ok(Ending::Done);
+        }
+        watch.rest(changed).await;
+    }
 }
 
 #[derive(Serialize)]
@@ -97,21 +121,41 @@ struct ShownJson {
 }
 
 impl Shown {
-    fn json(&self, args: &ShowArgs, screen: &mut Screen) -> Result<(), Failure> {
+    async fn read(args: &ShowArgs, store: &OpenStore) -> Result<Self, Failure> {
+        let record = store.instance(&args.id).await?;
+        let journal = store.client.history(&args.id).await?;
+        let definition = store.definition(record.summary.definition.hash).await?;
+        let workers = Workers::of(store, &record).await?;
+        Ok(Self { record, journal, payloads: Payloads::of(definition.as_ref()), workers })
+    }
+
+    /// As text of so many lines, if what is not the journal leaves room for it.
+    fn page(&self, args: &ShowArgs, lines: usize) -> Result<String, Failure> {
+        let written = |last: usize| {
+            let mut page = Screen::page();
+            self.text(args, last, &mut page)?;
+            Ok::<_, Failure>(page.into_text())
+        };
+        // The headings of the journal, what says how many rows came before, and the cursor's line are more.
+        let left = lines.saturating_sub(written(0)?.lines().count() + 2);
+        written(args.last.unwrap_or(left))
+    }
+
+    fn json(&self, args: &ShowArgs) -> ShownJson {
         let payloads = args.payloads.then_some(self.payloads);
         let events = events(&self.journal);
         let skipped = args.last.filter(|_| !args.all).map_or(0, |last| events.len().saturating_sub(last));
-        screen.json(&ShownJson {
+        ShownJson {
             instance: InstanceJson::of(&self.record.summary),
             now: self.record.now.to_string(),
             input: payloads.map(|payloads| payloads.json(&self.record.input)),
             output: payloads.zip(self.record.output.as_ref()).map(|(payloads, output)| payloads.json(output)),
             branches: self.record.branches.iter().map(|branch| BranchJson::of(branch, &self.record)).collect(),
             journal: events.iter().skip(skipped).map(|event| RowJson::of(event, payloads)).collect(),
-        })
+        }
     }
 
-    fn text(&self, args: &ShowArgs, screen: &mut Screen) -> Result<(), Failure> {
+    fn text(&self, args: &ShowArgs, last: usize, screen: &mut Screen) -> Result<(), Failure> {
         let columns = args.width.or_else(|| screen.width()).filter(|columns| *columns > 0);
         self.head(screen)?;
         if args.payloads {
@@ -123,7 +167,7 @@ impl Shown {
         }
         self.branches(screen)?;
         let events = events(&self.journal);
-        let last = if args.all { usize::MAX } else { args.last.unwrap_or(ROWS) };
+        let last = if args.all { usize::MAX } else { last };
         let skipped = events.len().saturating_sub(last);
         screen.line(format!("\nJournal ({})", count(events.len(), "row", "rows")))?;
         if skipped > 0 {

@@ -8,6 +8,8 @@ mod json;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod shell;
+#[cfg(unix)]
+mod watch;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -11,6 +11,9 @@ mod counted {
 
     use sayiir_persistence::metric_names as names;
 
+    /// Whether it is worth asking the store what is to be counted.
+    pub(crate) const ARE_COUNTED: bool = true;
+
     /// Counts what became of a transition of `branch`.
     pub(crate) fn committed(plan: &Plan, branch: &BranchView, transition: &Transition, outcome: &CommitOutcome) {
         let at = match outcome {
@@ -89,7 +92,7 @@ mod counted {
 }
 
 #[cfg(feature = "metrics")]
-pub(crate) use counted::{Driven, committed, lease_lost};
+pub(crate) use counted::{ARE_COUNTED, Driven, committed, lease_lost};
 
 #[cfg(not(feature = "metrics"))]
 mod uncounted {
@@ -97,6 +100,8 @@ mod uncounted {
     use sayiir_core::plan::Plan;
     use sayiir_core::transition::Transition;
     use sayiir_persistence::CommitOutcome;
+
+    pub(crate) const ARE_COUNTED: bool = false;
 
     pub(crate) const fn committed(_: &Plan, _: &BranchView, _: &Transition, _: &CommitOutcome) {}
 
@@ -112,4 +117,4 @@ mod uncounted {
 }
 
 #[cfg(not(feature = "metrics"))]
-pub(crate) use uncounted::{Driven, committed, lease_lost};
+pub(crate) use uncounted::{ARE_COUNTED, Driven, committed, lease_lost};

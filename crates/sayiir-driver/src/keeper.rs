@@ -12,7 +12,6 @@ use futures_util::future::{Either, select};
 use sayiir_core::control::SignalKind;
 use sayiir_persistence::{Store, StoreError};
 
-use crate::figures;
 use crate::held::HeldOnce;
 use crate::host::Host;
 use crate::session::{Session, SessionOptions};
@@ -28,6 +27,8 @@ struct Pace {
     looks: u32,
     /// There is time for a few more tries before the leases end.
     soon: Duration,
+    /// And for one that is not answered.
+    renew_within: Duration,
 }
 
 impl Pace {
@@ -35,7 +36,7 @@ impl Pace {
         let half = options.ttl / 2;
         let looks = half.as_nanos().div_ceil(options.look.as_nanos().max(1));
         let looks = u32::try_from(looks).unwrap_or(u32::MAX).max(1);
-        Self { look: half / looks, looks, soon: half / 8 }
+        Self { look: half / looks, looks, soon: half / 8, renew_within: half / 2 }
     }
 }
 
@@ -85,9 +86,15 @@ async fn keep(
         let Some(session) = session.upgrade() else { return };
         if looks >= pace.looks {
             looks = 0;
-            if let Err(error) = renew(&session).await {
+            let renewed = match select(Box::pin(renew(&session)), host.sleep(pace.renew_within)).await {
+                Either::Left((renewed, _)) => renewed.inspect_err(|error| tracing::warn!(%error, "could not renew leases")).is_ok(),
+                Either::Right(_) => {
+                    tracing::warn!("a renewal of leases takes long; it is given up, and tried again");
+                    false
+                }
+            };
+            if !renewed {
                 // Until a lease is taken over nothing is lost.
-                tracing::warn!(%error, "could not renew leases");
                 (timer, looks) = (host.sleep(pace.soon.min(pace.look)), pace.looks - 1);
             }
         } else {
@@ -123,7 +130,6 @@ async fn renew(session: &Session) -> Result<(), StoreError> {
         let batch: Vec<_> = held.drain(..held.len().min(BATCH)).collect();
         let keys = batch.iter().map(|held| held.key.clone()).collect();
         let revisions = session.store.renew(session.lease, session.options.ttl, keys).await?;
-        revisions.iter().filter(|revision| revision.is_none()).for_each(|_| figures::lease_lost());
         compare(session, batch, revisions).await?;
     }
     Ok(())

@@ -9,6 +9,7 @@
 mod ask;
 mod attempt;
 mod beside;
+mod bounded;
 mod branch;
 mod commit;
 mod figures;

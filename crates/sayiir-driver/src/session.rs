@@ -10,6 +10,7 @@ use sayiir_persistence::{InstanceRecord, Process, Store, StoreError};
 
 use crate::ask::ask;
 use crate::beside::Beside;
+use crate::bounded::Bounded;
 use crate::group::{Fault, Group, Ticket};
 use crate::held::{Held, Hold};
 use crate::host::Host;
@@ -35,6 +36,9 @@ pub struct SessionOptions {
     pub tags: Arc<[String]>,
     /// How often, while tasks run, it is looked whether they are still to: what was announced is looked at in between.
     pub look: Duration,
+    /// Whether a request that is not answered for a whole lease counts as unavailable, and is asked again. False where the store
+    /// sees to that by itself.
+    pub bounded: bool,
     /// How long others may take what failed here before this session takes it again; `None`: no longer than itself. One that gives
     /// others this also leaves them a part of a fork's children first, for a far shorter moment.
     pub head_start: Option<Duration>,
@@ -42,7 +46,8 @@ pub struct SessionOptions {
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { ttl: Duration::from_secs(10), patience: Some(Duration::from_secs(30)), tags: Arc::from([]), look: LOOK, head_start: None }
+        let (ttl, patience) = (Duration::from_secs(10), Some(Duration::from_secs(30)));
+        Self { ttl, patience, tags: Arc::from([]), look: LOOK, bounded: true, head_start: None }
     }
 }
 
@@ -70,10 +75,12 @@ impl Session {
     /// Opens a session in the store.
     pub async fn open(store: Arc<dyn Store>, host: Arc<dyn Host>, options: SessionOptions) -> Result<Arc<Self>, StoreError> {
         let options = SessionOptions { ttl: options.ttl.max(SHORTEST_LEASE), ..options };
+        let apart = host.apart().unwrap_or_else(|| Arc::clone(&host));
+        let (bounded, within) = (options.bounded, options.ttl);
+        let store: Arc<dyn Store> = if bounded { Arc::new(Bounded { inner: store, host: Arc::clone(&host), within }) } else { store };
         let process = host.process();
         let lease = ask(&*host, options.patience, || store.open_session(process.clone())).await?;
         let worker_id = process.worker_id;
-        let apart = host.apart().unwrap_or_else(|| Arc::clone(&host));
         let (alive, ended) = oneshot::channel();
         let session = Arc::new(Self {
             store,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
-use sayiir_core::branch::BranchView;
+use sayiir_core::branch::{BranchView, RunNumber};
 use sayiir_core::context::{self, IterationInfo, TaskExecutionContext};
 use sayiir_core::error::{BoxError, Retry, WorkflowError, error_chain};
 use sayiir_core::plan::{NodeSpec, Place, Plan};
@@ -22,6 +22,7 @@ use tracing::Instrument;
 use crate::ask::ask;
 use crate::attempt::RunningAttempt;
 use crate::beside::Permit;
+use crate::figures;
 use crate::group::Fault;
 use crate::held::Hold;
 use crate::session::Session;
@@ -53,7 +54,7 @@ impl Session {
         };
         let input = self.task_input(&**workflow, &branch, &run).await.map_err(|cause| Fault::at(&branch, cause))?;
         let context = Self::context(&**workflow, &branch, &run);
-        let (instance_id, id) = (Arc::clone(&branch.instance_id), branch.branch.clone());
+        let (instance_id, id, number) = (Arc::clone(&branch.instance_id), branch.branch.clone(), branch.run);
         let attempt = RunningAttempt::new(self, workflow, branch, Arc::clone(&run.path), Arc::clone(hold.drive()));
         let guard = attempt.guard();
         let context = Arc::new(context.with_services(Arc::<RunningAttempt>::clone(&attempt)));
@@ -61,9 +62,15 @@ impl Session {
         let running = context::scope(context, AssertUnwindSafe(running).catch_unwind());
         let span = span::of_task(workflow.plan(), &run);
         let limited = self.within(run.timeout, &run.path, running).instrument(span.clone());
-        let Some(ended) = hold.unless_aborted(self.beside(run.alone, limited)).await else { return Ok(TaskEnd::Aborted) };
-        let ended_at = attempt.end().await.map_err(|cause| Fault { instance_id, branch: id, node: Arc::clone(&run.path), cause })?;
-        let Some(branch) = ended_at else { return Ok(TaskEnd::Aborted) };
+        let Some(ended) = hold.unless_aborted(self.beside(run.alone, limited)).await else {
+            self.count_if_lost(instance_id, number);
+            return Ok(TaskEnd::Aborted);
+        };
+        let fault = |cause| Fault { instance_id: Arc::clone(&instance_id), branch: id, node: Arc::clone(&run.path), cause };
+        let Some(branch) = attempt.end().await.map_err(fault)? else {
+            self.count_if_lost(instance_id, number);
+            return Ok(TaskEnd::Aborted);
+        };
         drop(guard);
         let input = match ended {
             Ok(output) => self.fitting(&branch, &run, output),
@@ -74,6 +81,21 @@ impl Session {
             }
         };
         Ok(TaskEnd::Told(branch, input))
+    }
+
+    /// Counts a lost lease if an aborted task's run goes on without it, and has not ended or been replaced. Nobody waits for that.
+    fn count_if_lost(self: &Arc<Self>, instance_id: Arc<str>, run: RunNumber) {
+        if !figures::ARE_COUNTED {
+            return;
+        }
+        let session = Arc::clone(self);
+        let counted = async move {
+            let found = session.store.instance(&instance_id).await;
+            if found.is_ok_and(|found| found.is_some_and(|one| one.summary.run == run && !one.summary.status.is_terminal())) {
+                figures::lease_lost();
+            }
+        };
+        drop(self.host.spawn(Box::pin(counted)));
     }
 
     /// Runs beside other tasks, or alone as far as that can be had in bounded time.

@@ -204,7 +204,7 @@ impl<B: Store> CheckpointingRunner<B> {
         let record = session.instance(&instance_id).await?.ok_or_else(|| not_found(&instance_id))?;
         let found = record.summary.definition.hash;
         if *workflow.plan().hash() != found {
-            return Err(mismatch(&*self.backend, workflow.plan(), found).await);
+            return Err(mismatch(&*self.backend, workflow.plan(), &instance_id, found).await);
         }
         if record.summary.status.is_terminal() {
             return Ok(RunEnd { status: record.summary.status, output: record.output });

@@ -98,7 +98,7 @@ impl From<RunConflict> for RuntimeError {
         match conflict {
             RunConflict::AlreadyExists(id) => Self::InstanceAlreadyExists(id),
             RunConflict::DefinitionMismatch { expected, found } => {
-                Self::Workflow(WorkflowError::DefinitionMismatch { expected, found, changes: None })
+                Self::Workflow(WorkflowError::DefinitionMismatch { instance_id: None, expected, found, changes: None })
             }
             RunConflict::Backend(error) => Self::Backend(error),
             RunConflict::InvalidInstanceId(error) => Self::InvalidInstanceId(error),

@@ -77,7 +77,7 @@ pub(crate) async fn start_run(store: &dyn Store, plan: &Plan, instance_id: &str,
         StartOutcome::Fresh { run, created_at: _, root } => Ok(Started::Fresh(root, run)),
         StartOutcome::Existing { status, output } => Ok(Started::Existing(status, output)),
         StartOutcome::AlreadyExists => Err(RuntimeError::InstanceAlreadyExists(instance_id.to_owned())),
-        StartOutcome::DefinitionMismatch { found } => Err(mismatch(store, plan, found).await),
+        StartOutcome::DefinitionMismatch { found } => Err(mismatch(store, plan, instance_id, found).await),
     }
 }
 

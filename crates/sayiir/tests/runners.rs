@@ -180,7 +180,8 @@ async fn the_conflict_policies_do_as_they_say() {
     assert_eq!(ran.load(Ordering::SeqCst), 2);
     for policy in [ConflictPolicy::Fail, ConflictPolicy::UseExisting, ConflictPolicy::TerminateExisting] {
         let error = runner(policy).run(&other, "a", 1).await.unwrap_err();
-        assert!(matches!(error, RuntimeError::Workflow(WorkflowError::DefinitionMismatch { .. })), "{error}");
+        assert!(matches!(&error, RuntimeError::Workflow(WorkflowError::DefinitionMismatch { instance_id: Some(id), .. }) if &**id == "a"));
+        assert!(error.to_string().contains("mismatch of instance \"a\""), "{error}");
     }
     let error = runner(ConflictPolicy::Fail).resume(&other, "a").await.unwrap_err();
     assert!(error.to_string().contains("mismatch"), "{error}");

@@ -98,7 +98,7 @@ impl Core {
     }
 
     fn over(store: Arc<dyn Store>, lease_ms: u32) -> Self {
-        let options = SessionOptions { ttl: Duration::from_millis(lease_ms.into()), ..SessionOptions::default() };
+        let options = SessionOptions { ttl: Duration::from_millis(lease_ms.into()), bounded: false, ..SessionOptions::default() };
         Self { shared: Arc::new(Shared { store, host: Arc::new(Isolate), options, session: RefCell::default() }) }
     }
 
@@ -318,17 +318,17 @@ impl Shared {
         };
         match self.ask(|| self.store.start(request.clone())).await? {
             StartOutcome::AlreadyExists => Err(RunConflict::AlreadyExists(id.to_owned()).into()),
-            StartOutcome::DefinitionMismatch { found } => Err(self.mismatch(plan, found).await),
+            StartOutcome::DefinitionMismatch { found } => Err(self.mismatch(plan, id, found).await),
             started @ (StartOutcome::Fresh { .. } | StartOutcome::Existing { .. }) => Ok(started),
         }
     }
 
     /// The refusal of a workflow for an instance of another definition, with what changed since.
-    async fn mismatch(&self, plan: &Plan, found: sayiir_core::DefinitionHash) -> EdgeError {
+    async fn mismatch(&self, plan: &Plan, id: &str, found: sayiir_core::DefinitionHash) -> EdgeError {
         let document = self.store.definition_document(found).await.ok().flatten();
         let stored: Option<WorkflowDefinition> = document.and_then(|document| serde_json::from_str(&document).ok());
         let changes = stored.map(|stored| Box::new(stored.diff(&WorkflowDefinition::of(plan))));
-        WorkflowError::DefinitionMismatch { expected: *plan.hash(), found, changes }.into()
+        WorkflowError::DefinitionMismatch { instance_id: Some(Arc::from(id)), expected: *plan.hash(), found, changes }.into()
     }
 
     async fn run(
@@ -356,7 +356,7 @@ impl Shared {
     async fn resume(&self, workflow: Arc<dyn RunnableWorkflow>, id: String, budget: Option<Duration>) -> Result<Value, EdgeError> {
         let InstanceRecord { summary, output, .. } = self.record(&id).await?;
         if *workflow.plan().hash() != summary.definition.hash {
-            return Err(self.mismatch(workflow.plan(), summary.definition.hash).await);
+            return Err(self.mismatch(workflow.plan(), &id, summary.definition.hash).await);
         }
         if summary.status.is_terminal() {
             return Ok(status::status(&summary.status, output.as_ref()));

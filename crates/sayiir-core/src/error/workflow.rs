@@ -1,5 +1,6 @@
 //! Why a workflow did not give an output.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ids::DefinitionHash;
@@ -23,8 +24,10 @@ pub enum WorkflowError {
     #[error("the task {0:?} has no implementation here")]
     TaskNotImplemented(String),
     /// The instance belongs to another definition.
-    #[error("definition mismatch: expected {expected}, found {found}{}", since(.changes.as_deref()))]
+    #[error("definition mismatch{}: expected {expected}, found {found}{}", of_instance(.instance_id.as_deref()), since(.changes.as_deref()))]
     DefinitionMismatch {
+        /// The instance, if its id is known to who refuses.
+        instance_id: Option<Arc<str>>,
         /// The caller's.
         expected: DefinitionHash,
         /// The instance's.
@@ -93,6 +96,10 @@ pub enum WorkflowError {
     /// A task failed for good; the text names node, attempt and cause.
     #[error("{0}")]
     TaskFailed(String),
+}
+
+fn of_instance(id: Option<&str>) -> String {
+    id.map(|id| format!(" of instance {id:?}")).unwrap_or_default()
 }
 
 fn since(changes: Option<&DefinitionDiff>) -> String {

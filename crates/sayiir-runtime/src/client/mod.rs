@@ -162,7 +162,7 @@ impl<B: Store> WorkflowClient<B> {
         let (workflow, found) = (runnable(workflow), snapshot.definition_hash);
         let plan = workflow.plan();
         if *plan.hash() != found {
-            return Err(mismatch(&*self.backend, plan, found).await);
+            return Err(mismatch(&*self.backend, plan, instance_id, found).await);
         }
         snapshot.tell_next(plan);
         Ok(snapshot)
@@ -209,7 +209,7 @@ impl<B: Store> WorkflowClient<B> {
         timeout: Option<Duration>,
     ) -> Result<Out, RuntimeError> {
         let InstanceRecord { summary, output, .. } = self.record_at_end(instance_id, timeout).await?;
-        check_codec(&*self.backend, workflow.plan(), summary.definition.hash).await?;
+        check_codec(&*self.backend, workflow.plan(), instance_id, summary.definition.hash).await?;
         decoded(workflow, Outcome { status: summary.status, output })
     }
 

@@ -13,6 +13,8 @@ use sayiir_persistence::{
     BackendError, InstanceFilter, InstanceSummary, PurgeRequest, Rewind, RewindOutcome, Store, StoreHealth, StoreStats,
 };
 
+use tokio::time::Instant;
+
 use super::{WorkflowClient, not_found};
 use crate::checkpointing::runnable;
 use crate::error::RuntimeError;
@@ -103,7 +105,7 @@ impl<B: Store> WorkflowClient<B> {
     }
 
     /// Removes instances that ended at least `ended_for` ago (of one workflow, if it is named) with all they have, in small
-    /// batches that hold up nobody else for long. Failed instances have ended, too. Returns how many.
+    /// batches that hold up nobody else for long. Failed instances have ended, too; what ends after the purge has begun is left. Returns how many.
     ///
     /// ```
     /// use std::time::Duration;
@@ -125,8 +127,10 @@ impl<B: Store> WorkflowClient<B> {
     ///
     /// If the store cannot be asked; what was removed before stays removed.
     pub async fn purge(&self, workflow: Option<&str>, ended_for: Duration) -> Result<u64, RuntimeError> {
-        let mut removed = 0;
+        let (begun, mut removed) = (Instant::now(), 0);
         loop {
+            // What ends meanwhile is left to the next purge: on a busy store this one would never be done.
+            let ended_for = ended_for.saturating_add(begun.elapsed());
             let request = PurgeRequest { workflow: workflow.map(str::to_owned), ended_for, limit: BATCH };
             let some = self.backend.purge(request).await?;
             removed += some;
@@ -271,7 +275,7 @@ impl<B: Store> WorkflowClient<B> {
         let record = self.record(instance_id).await?;
         let found = record.summary.definition.hash;
         if let Some(plan) = plan.filter(|plan| *plan.hash() != found) {
-            return Err(mismatch(&*self.backend, plan, found).await);
+            return Err(mismatch(&*self.backend, plan, instance_id, found).await);
         }
         let expected = record.summary.run;
         let journal = self.timeline_of(expected).await?;

@@ -264,6 +264,8 @@ macro_rules! for_each_durable_case {
             numbers_are_not_used_again_after_closing
             a_lease_outlives_its_process
             a_crash_at_every_write_leaves_whole_writes
+            what_operators_did_is_there_after_closing
+            a_crash_at_every_write_of_an_operator_leaves_whole_writes
         }
     };
 }

@@ -2,29 +2,20 @@
 //! reply in turn, and goes on: the result is right, and nothing runs twice that was stored.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "tests")]
 
+mod faulty;
+
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use faulty::{Kind, World, world};
 use sayiir::core::journal::EntryKind;
-use sayiir::core::time::{Clock, Timestamp};
-use sayiir::persistence::{InMemoryBackend, Store, SystemClock};
+use sayiir::persistence::Store;
 use sayiir::prelude::*;
-use sayiir::{SqliteBackend, SqliteOptions};
 use sayiir_store_testkit::{Fault, FaultStore};
 
 const ID: &str = "crash";
-
-/// The time, and as much more as a test adds to let leases end.
-#[derive(Default)]
-struct ShiftedClock(AtomicI64);
-
-impl Clock for ShiftedClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_micros(SystemClock.now().as_micros() + self.0.load(Ordering::SeqCst))
-    }
-}
 
 /// What really ran, by node path.
 #[derive(Clone, Default)]
@@ -162,46 +153,6 @@ impl RegisterableTask for Twice {
 fn one_task_at_three_nodes(ran: &Ran) -> Flow {
     let twice = Twice(ran.clone());
     builder("three-nodes").then_task_with(twice.clone()).then_task_with(twice.clone()).then_task_with(twice).build().unwrap()
-}
-
-struct World {
-    store: Arc<FaultStore>,
-    clock: Arc<ShiftedClock>,
-    _directory: Option<tempfile::TempDir>,
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Memory,
-    Sqlite,
-    #[cfg(feature = "postgres")]
-    Postgres,
-}
-
-/// A new schema of one throw-away server.
-#[cfg(feature = "postgres")]
-async fn postgres(clock: Arc<dyn Clock>) -> Arc<dyn Store> {
-    static NEXT: AtomicI64 = AtomicI64::new(0);
-    let url = sayiir_pg_testserver::shared().unwrap().url();
-    let schema = format!("crash_{}", NEXT.fetch_add(1, Ordering::SeqCst));
-    let options = sayiir::PostgresOptions::default().with_schema(schema).with_clock(clock);
-    Arc::new(sayiir::PostgresBackend::<JsonCodec>::open_with(&url, options).await.unwrap())
-}
-
-async fn world(kind: Kind) -> World {
-    let clock = Arc::new(ShiftedClock::default());
-    let shared = || Arc::clone(&clock) as Arc<dyn Clock>;
-    let (inner, directory): (Arc<dyn Store>, _) = match kind {
-        Kind::Memory => (Arc::new(InMemoryBackend::with_clock(shared())), None),
-        Kind::Sqlite => {
-            let directory = tempfile::tempdir().unwrap();
-            let options = SqliteOptions::default().with_clock(shared());
-            (Arc::new(SqliteBackend::open_with(directory.path().join("crash.db"), options).await.unwrap()), Some(directory))
-        }
-        #[cfg(feature = "postgres")]
-        Kind::Postgres => (postgres(shared()).await, None),
-    };
-    World { store: Arc::new(FaultStore::new(inner)), clock, _directory: directory }
 }
 
 impl World {

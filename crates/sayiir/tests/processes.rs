@@ -19,8 +19,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sayiir::core::journal::EntryKind;
 use sayiir::core::time::Clock;
-use sayiir::persistence::SystemClock;
+use sayiir::persistence::{AttributeFilter, InstanceFilter, SystemClock};
 use sayiir::prelude::*;
 
 /// What a child process is to be.
@@ -29,6 +30,10 @@ const ROLE: &str = "SAYIIR_PROCESSES_ROLE";
 const PLACE: &str = "SAYIIR_PROCESSES_PLACE";
 /// So many instances are submitted.
 const INSTANCES: u64 = 120;
+/// So many approvals wait for an instance that will be rewound to before it waits for one.
+const APPROVALS: u32 = 20;
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn file(place: &Path) -> PathBuf {
     place.join("shared.db")
@@ -64,9 +69,30 @@ fn flow(place: &Path) -> Workflow<JsonCodec, u64, (), u64> {
             }
         }
     };
+    let first = {
+        let begun = begun.clone();
+        move |n: u64| {
+            begun();
+            let context = task_context!().expect("a task has a context");
+            async move {
+                tokio::time::sleep(Duration::from_millis(3)).await;
+                context.set_search_attribute("number", i64::try_from(n)?).await?;
+                Ok(n + 1)
+            }
+        }
+    };
+    let last = {
+        let (begun, place) = (begun.clone(), place.to_owned());
+        move |n: u64| {
+            begun();
+            let id = Arc::clone(&task_context!().expect("a task has a context").instance_id);
+            let is_mended = !fails(number_of(&id)) || notes(&place, "mended").iter().any(|mended| **mended == *id);
+            async move { if is_mended { Ok(n + 1000) } else { Err("not mended".into()) } }
+        }
+    };
     let noted = begun.clone();
     WorkflowBuilder::new(WorkflowContext::new("shared", Arc::new(JsonCodec), Arc::new(())))
-        .then("first", task(1))
+        .then("first", first)
         .fork()
         .branch("left", task(10))
         .branch_flow("right", |branch| branch.delay("nap", Duration::from_millis(5)).then("rested", task(20)))
@@ -76,9 +102,23 @@ fn flow(place: &Path) -> Workflow<JsonCodec, u64, (), u64> {
         })
         .then("stored", task(100))
         .wait_for_signal("approval", "go", None)
-        .then("last", task(1000))
+        .then("last", last)
         .build()
         .unwrap()
+}
+
+fn number_of(id: &str) -> u64 {
+    id.trim_start_matches("shared-").parse().unwrap()
+}
+
+/// Whether its last task fails until the client mends that, and retries it.
+fn fails(number: u64) -> bool {
+    number % 13 == 5
+}
+
+/// Whether the client rewinds it when it has ended.
+fn is_rewound(number: u64) -> bool {
+    number % 7 == 4
 }
 
 fn expected(number: u64) -> u64 {
@@ -97,6 +137,7 @@ async fn child() {
             LocalWorker::from_shared(backend).spawn(workflows).await.unwrap().join().await.unwrap();
         }
         "client" => client(&place, &WorkflowClient::from_shared(backend)).await,
+        "purger" => purge(&WorkflowClient::from_shared(backend)).await,
         other => panic!("no role {other}"),
     }
 }
@@ -107,6 +148,13 @@ async fn client(place: &Path, client: &WorkflowClient<SqliteBackend>) {
     let flow = flow(place);
     for number in notes(place, "done").len() as u64..INSTANCES {
         let id = format!("shared-{number}");
+        let is_cancelled = number % 11 == 3;
+        if is_rewound(number) {
+            // Enough for each time that it comes to the wait, however often this client dies.
+            for again in 0..APPROVALS {
+                client.send_event_once(&id, "go", (number * 7).to_string(), &format!("approval-{again}")).await.ok();
+            }
+        }
         client.submit(&flow, &id, number).await.unwrap();
         note(place, "submitted", &id);
         if number % 5 == 1 {
@@ -115,14 +163,38 @@ async fn client(place: &Path, client: &WorkflowClient<SqliteBackend>) {
             tokio::time::sleep(Duration::from_millis(5)).await;
             let _ = client.unpause(&id).await;
         }
-        if number % 11 == 3 && client.cancel(&id, None, None).await.is_ok() {
+        if is_cancelled && client.cancel(&id, None, None).await.is_ok() {
             note(place, "cancelled", &id);
         }
-        let sent = client.send_event_once(&id, "go", (number * 7).to_string(), "approval").await;
-        assert!(sent.is_ok() || number % 11 == 3, "{id}: {sent:?}");
+        if !is_rewound(number) {
+            let sent = client.send_event_once(&id, "go", (number * 7).to_string(), "approval").await;
+            assert!(sent.is_ok() || is_cancelled || fails(number), "{id}: {sent:?}");
+        }
+        if fails(number) && !is_cancelled {
+            retry(place, &client, &id).await;
+        }
+        if is_rewound(number) && !is_cancelled {
+            assert_eq!(client.wait_for(&flow, &id, Some(PATIENCE)).await.unwrap(), expected(number));
+            client.rewind(&id, "stored").of(&flow).send().await.unwrap();
+        }
         note(place, "done", &id);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Mends and retries an instance that fails, unless that was done before this client's death.
+async fn retry(place: &Path, client: &WorkflowClient<SqliteBackend>, id: &str) {
+    let ended = client.wait(id, Some(PATIENCE)).await.unwrap();
+    if let WorkflowStatus::Failed(error) = ended.status {
+        assert!(error.contains("not mended"), "{id}: {error}");
+        note(place, "mended", id);
+        client.retry(id, None, None).await.unwrap();
+    }
+}
+
+/// Removes all that has ended.
+async fn purge(client: &WorkflowClient<SqliteBackend>) {
+    client.purge(Some("shared"), Duration::ZERO).await.unwrap();
 }
 
 /// A child process that ends with its owner.
@@ -177,6 +249,13 @@ async fn three_processes_on_one_file_keep_the_promises_however_they_die() {
     settled(place).await;
     drop(processes);
     check(place).await;
+    for _ in 0..3 {
+        let mut purger = Process::begin("purger", place);
+        tokio::time::sleep(Duration::from_millis(rng.u64(5..80))).await;
+        purger.kill();
+        kills += 1;
+    }
+    purged(place).await;
     println!("{kills} kills");
 }
 
@@ -203,10 +282,13 @@ async fn check(place: &Path) {
         }
     }
     for id in submitted {
-        let number: u64 = id.trim_start_matches("shared-").parse().unwrap();
+        let number = number_of(&id);
         let outcome = client.wait(&id, Some(Duration::ZERO)).await.unwrap();
         match &outcome.status {
             WorkflowStatus::Completed => {
+                let filter = AttributeFilter::is("number", i64::try_from(number).unwrap());
+                let found = client.list(InstanceFilter { attributes: vec![filter], ..InstanceFilter::default() }).await.unwrap();
+                assert_eq!(found.iter().map(|summary| &*summary.instance_id).collect::<Vec<_>>(), [&*id], "found by its attribute");
                 assert!(!cancelled.contains(&id), "{id} was cancelled, and completed");
                 assert_eq!(outcome.output.unwrap(), expected(number).to_string(), "{id}");
             }
@@ -214,11 +296,32 @@ async fn check(place: &Path) {
             other => panic!("{id} came to {other:?}"),
         }
         let mut stored = BTreeSet::new();
-        for row in client.history(&id).await.unwrap().into_iter().filter(|row| row.kind.is_result()) {
+        let history = client.history(&id).await.unwrap();
+        let was = |kind| history.iter().any(|row| row.kind == kind);
+        if outcome.status.is_completed() {
+            assert_eq!(was(EntryKind::Rewound), is_rewound(number) && number % 11 != 3, "{id}");
+            assert!(was(EntryKind::Retried) || is_rewound(number) || !fails(number), "{id} fails, and was never retried");
+        }
+        for row in history.into_iter().filter(|row| row.kind.is_result()) {
             assert!(stored.insert(row.node.clone()), "the result of {} of {id} was stored twice", row.node);
             if let Some(last) = begun.get(&(id.clone(), row.node.to_string())) {
                 assert!(*last <= row.at.as_micros(), "{} of {id} ran again after its result was stored", row.node);
             }
         }
     }
+}
+
+/// Looks whether a purge that died leaves nothing behind that is not gone after the next.
+async fn purged(place: &Path) {
+    let client = WorkflowClient::new(SqliteBackend::open(file(place)).await.unwrap());
+    purge(&client).await;
+    assert_eq!(client.list(InstanceFilter::default()).await.unwrap(), []);
+    let all = notes(place, "submitted").into_iter().collect::<BTreeSet<_>>();
+    for id in &all {
+        assert!(client.history(id).await.is_err(), "{id} is gone");
+        client.submit(&flow(place), id, 1).await.unwrap();
+    }
+    let new = client.list(InstanceFilter::default()).await.unwrap();
+    assert_eq!(new.len(), all.len());
+    assert!(new.iter().all(|summary| summary.attributes.is_empty() && summary.status == WorkflowStatus::InProgress), "they begin anew");
 }

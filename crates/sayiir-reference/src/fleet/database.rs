@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use fastrand::Rng;
@@ -18,8 +18,47 @@ const CONNECTIONS: u32 = 60;
 /// How long nothing befalls the database, at most.
 const PEACE: u64 = 1500;
 
+/// How long it is tried to set right what was done to the server.
+const MENDED_WITHIN: Duration = Duration::from_secs(30);
+
 /// What befalls a database.
-const TROUBLES: [&str; 5] = ["killed", "backends_terminated", "connections_cut", "connections_used_up", "disk_full"];
+#[derive(Debug, Clone, Copy)]
+enum Trouble {
+    Killed,
+    BackendsTerminated,
+    ConnectionsCut,
+    ConnectionsUsedUp,
+    DiskFull,
+}
+
+impl Trouble {
+    const ALL: [Self; 5] = [Self::Killed, Self::BackendsTerminated, Self::ConnectionsCut, Self::ConnectionsUsedUp, Self::DiskFull];
+
+    /// As it is counted.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Killed => "killed",
+            Self::BackendsTerminated => "backends_terminated",
+            Self::ConnectionsCut => "connections_cut",
+            Self::ConnectionsUsedUp => "connections_used_up",
+            Self::DiskFull => "disk_full",
+        }
+    }
+
+    /// Lets it befall the server, and ends it.
+    async fn befall(self, server: &Arc<PgServer>, cut: &Notify, while_it_lasts: Duration) -> anyhow::Result<()> {
+        match self {
+            Self::Killed => kill(server, while_it_lasts).await,
+            Self::BackendsTerminated => terminate(server).await,
+            Self::ConnectionsUsedUp => use_up(server, while_it_lasts).await,
+            Self::DiskFull => fill(server, while_it_lasts).await,
+            Self::ConnectionsCut => {
+                cut.notify_waiters();
+                Ok(())
+            }
+        }
+    }
+}
 
 /// A server, and the way to it.
 pub(super) struct Database {
@@ -113,20 +152,11 @@ async fn befall(
             _ = &mut ended => return Ok(()),
             () = peace => {}
         }
-        let trouble = rng.choice(TROUBLES).unwrap_or("killed");
+        let Some(trouble) = rng.choice(Trouble::ALL) else { return Ok(()) };
         let while_it_lasts = Duration::from_millis(rng.u64(..500));
-        match trouble {
-            "killed" => kill(&server, while_it_lasts).await,
-            "backends_terminated" => terminate(&server).await,
-            "connections_used_up" => use_up(&server, while_it_lasts).await,
-            "disk_full" => fill(&server, while_it_lasts).await,
-            _ => {
-                cut.notify_waiters();
-                Ok(())
-            }
-        }
-        .with_context(|| format!("the database could not be {trouble}"))?;
-        met.send_modify(|met| *met.entry(trouble).or_default() += 1);
+        let befell = trouble.befall(&server, &cut, while_it_lasts).await;
+        befell.with_context(|| format!("the database could not be {}", trouble.name()))?;
+        met.send_modify(|met| *met.entry(trouble.name()).or_default() += 1);
     }
 }
 
@@ -164,9 +194,53 @@ async fn fill(server: &PgServer, while_it_lasts: Duration) -> anyhow::Result<()>
         create or replace function public.disk_full() returns trigger language plpgsql as
             $$ begin raise exception 'could not extend file: No space left on device' using errcode = '53100'; end $$;
         create trigger disk_full before insert on sayiir.journal for each statement execute function public.disk_full();";
-    let mut connection = connect(server).await?;
-    sqlx::raw_sql(FULL).execute(&mut connection).await?;
-    tokio::time::sleep(while_it_lasts).await;
-    sqlx::raw_sql("drop trigger disk_full on sayiir.journal").execute(&mut connection).await?;
+    let filled = sqlx::raw_sql(FULL).execute(&mut connect(server).await?).await;
+    if filled.is_ok() {
+        tokio::time::sleep(while_it_lasts).await;
+    }
+    // It may be full though the answer was lost, and must not stay so: by whatever connection there is.
+    make_room(server).await?;
+    filled?;
     Ok(())
+}
+
+/// Lets writes go on; asks until it is answered.
+async fn make_room(server: &PgServer) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    loop {
+        let dropped = async {
+            let mut connection = connect(server).await?;
+            sqlx::raw_sql("drop trigger if exists disk_full on sayiir.journal").execute(&mut connection).await
+        };
+        match dropped.await {
+            Ok(_) => return Ok(()),
+            Err(error) if begun.elapsed() >= MENDED_WITHIN => return Err(error).context("the disk stays full"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_disk_has_room_again_though_the_connection_that_filled_it_is_lost() {
+        let server = Arc::new(tokio::task::spawn_blocking(|| PgServer::start(&Settings::fast())).await.unwrap().unwrap());
+        let table = "create schema sayiir; create table sayiir.journal (run bigint)";
+        let write = async || sqlx::raw_sql("insert into sayiir.journal values (1)").execute(&mut connect(&server).await?).await;
+        sqlx::raw_sql(table).execute(&mut connect(&server).await.unwrap()).await.unwrap();
+        let filling = tokio::spawn({
+            let server = Arc::clone(&server);
+            async move { fill(&server, Duration::from_secs(1)).await }
+        });
+        let begun = Instant::now();
+        while write().await.is_ok() {
+            assert!(begun.elapsed() < MENDED_WITHIN, "the disk is never full");
+        }
+        // Whatever connection filled it is lost, with all others.
+        kill(&server, Duration::ZERO).await.unwrap();
+        filling.await.unwrap().unwrap();
+        write().await.unwrap();
+    }
 }

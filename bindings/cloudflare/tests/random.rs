@@ -9,7 +9,7 @@ use std::sync::Arc;
 use common::Native;
 use sayiir_cloudflare::{SqlStore, SqlStoreOptions};
 use sayiir_core::time::Clock;
-use sayiir_reference::{Bench, Case, Driver, Moment, ShiftedClock, World, case};
+use sayiir_reference::{Befalls, Bench, Case, Driver, Moment, ShiftedClock, World, case};
 use sayiir_store_testkit::Fault;
 
 const SEED: u64 = 2026;
@@ -34,7 +34,7 @@ async fn check_cases(numbers: std::ops::Range<u64>, driver: Driver) {
         let writes = check(number, &case, driver, None, 0).await;
         for (index, fault) in (0_u64..).zip(FAULTS) {
             let nth = 1 + (number * 7 + index * writes / 4) % writes.max(1);
-            check(number, &case, driver, Some(Moment { nth, fault }), writes).await;
+            check(number, &case, driver, Some(Moment { nth, befalls: Befalls::Fault(fault) }), writes).await;
         }
     }
 }

@@ -17,6 +17,8 @@ use crate::runs::{Driven, FIRST};
 use crate::store::{Place, open};
 use crate::{Args, Workload};
 
+/// A worker has room for a whole fork.
+const FANOUT_ROOM: usize = 128;
 /// How often it is asked whether all have ended.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -90,7 +92,12 @@ pub(crate) async fn serve(address: &str, workload: Workload, in_flight: usize) -
     let store = open(address).await?;
     println!("ready");
     tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new())).await??;
-    let many = std::num::NonZeroUsize::new(in_flight).unwrap_or(std::num::NonZeroUsize::MIN);
+    let many = match workload {
+        // One instance at a time has all its branches at once.
+        Workload::Fanout => in_flight.max(FANOUT_ROOM),
+        Workload::Linear | Workload::Single | Workload::Long | Workload::Recovery | Workload::Parked | Workload::Pickup => in_flight,
+    };
+    let many = std::num::NonZeroUsize::new(many).unwrap_or(std::num::NonZeroUsize::MIN);
     let worker = PooledWorker::builder(store, TaskRegistry::new()).max_concurrent_tasks(many).batch_size(many).build();
     let handle = worker.spawn(Duration::from_mins(1), WorkflowSet::new().with(Arc::new(flow)));
     tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;

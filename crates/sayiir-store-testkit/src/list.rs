@@ -82,6 +82,7 @@ macro_rules! for_each_case {
                 a_branch_handed_back_keeps_its_time
                 a_stored_time_survives_a_takeover
                 going_on_clears_the_time
+                what_waited_wakes_in_the_order_in_which_it_was_due
             }
             attempts {
                 a_sub_step_leaves_the_branch_where_it_is

@@ -17,14 +17,16 @@ use crate::rows::{InstanceRow, Stage, db};
 use crate::starts::{self, Begun, New};
 use crate::tx::Tx;
 
-/// Works outside of a transaction: the usual start is one statement.
-pub(crate) async fn start(tx: &mut Tx<'_>, request: &StartRun) -> Outcome<StartOutcome> {
+/// Works outside of a transaction: the usual start is one statement. If it `meets` something under the id, as
+/// is likely, it looks at that first; what it does not only meet goes the usual way, which checks what this process remembers.
+pub(crate) async fn start(tx: &mut Tx<'_>, request: &StartRun, mut meets: bool) -> Outcome<StartOutcome> {
     if let Some((lease, ttl)) = request.lease {
         sessions::remember_ttl(tx, lease, ttl).await?;
     }
     for _ in 0..100 {
         let (definition, lane) = tx.memo.numbers.of(tx.conn, &request.definition, &request.placement).await?;
-        match starts::begin(tx, &[New { definition, lane, request }]).await?.first() {
+        let begun = if meets { vec![] } else { starts::begin(tx, &[New { definition, lane, request }]).await? };
+        match begun.first() {
             Some(Begun::Fresh(run)) => return Ok(fresh(tx, *run, request)),
             Some(Begun::LaneForgotten) => {
                 tx.memo.numbers.forget();
@@ -34,7 +36,7 @@ pub(crate) async fn start(tx: &mut Tx<'_>, request: &StartRun) -> Outcome<StartO
         }
         let mut transaction = tx.conn.begin().await?;
         let mut inner = Tx::new(&mut transaction, tx.given, tx.memo);
-        let outcome = start_known(&mut inner, definition, lane, request).await?;
+        let outcome = start_known(&mut inner, (definition, lane), request, std::mem::take(&mut meets)).await?;
         let news = std::mem::take(&mut inner.news);
         transaction.commit().await?;
         tx.news.add(news);
@@ -52,15 +54,18 @@ pub(crate) fn fresh(tx: &mut Tx<'_>, run: RunNumber, request: &StartRun) -> Star
     StartOutcome::Fresh { run, created_at: tx.now, root: request.lease.map(|_| Box::new(root_of_new(tx, run, request))) }
 }
 
-/// Starts where something is known of the id; `None` if it is no longer.
-async fn start_known(tx: &mut Tx<'_>, definition: i64, lane: i64, request: &StartRun) -> Outcome<Option<StartOutcome>> {
+/// Starts where something is known of the id; `None` if it is no longer, or if it `only_meets` that and would have to write.
+async fn start_known(tx: &mut Tx<'_>, numbers: (i64, i64), request: &StartRun, only_meets: bool) -> Outcome<Option<StartOutcome>> {
     let Some(known) = tx.lock(&request.instance_id).await? else { return Ok(None) };
     if known.stage != Stage::MailOnly
         && let Some(outcome) = meet(tx, &known, request).await?
     {
         return Ok(Some(outcome));
     }
-    let run = begin(tx, Some(&known), (definition, lane), request, Some(request.nonce)).await?;
+    if only_meets {
+        return Ok(None);
+    }
+    let run = begin(tx, Some(&known), numbers, request, Some(request.nonce)).await?;
     let root = match request.lease {
         None => None,
         // There may be events for it.

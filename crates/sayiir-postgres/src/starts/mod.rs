@@ -13,6 +13,7 @@ pub(crate) use fresh::{Begun, New, begin};
 use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
+use sayiir_core::workflow::ConflictPolicy;
 use sayiir_persistence::{StartOutcome, StartRun, StoreError, StoreFuture};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -91,7 +92,10 @@ fn cost(request: &StartRun) -> usize {
 
 /// Starts what can be started together, tells those, and lets the others go on alone.
 async fn serve(core: &Arc<Core>, jobs: Vec<Job>) {
-    let (together, mut alone) = apart(jobs);
+    let (together, met) = apart(jobs);
+    for job in met {
+        alone(core, job, true);
+    }
     let begun = async {
         let mut conn = core.pool.acquire().await?;
         let mut tx = Tx::new(&mut conn, core.given(), &core.memo);
@@ -106,13 +110,17 @@ async fn serve(core: &Arc<Core>, jobs: Vec<Job>) {
             for (job, outcome) in together.into_iter().zip(outcomes) {
                 match outcome {
                     Some(outcome) => tell(job, Ok(outcome)),
-                    None => alone.push(job),
+                    None => alone(core, job, true),
                 }
             }
         }
         Err(fault) => match fault.remedy() {
             // Nothing was written.
-            Remedy::Again | Remedy::OneByOne => alone.extend(together),
+            Remedy::Again | Remedy::OneByOne => {
+                for job in together {
+                    alone(core, job, false);
+                }
+            }
             Remedy::Tell => {
                 let error = fault.into_store_error();
                 for job in together {
@@ -120,9 +128,6 @@ async fn serve(core: &Arc<Core>, jobs: Vec<Job>) {
                 }
             }
         },
-    }
-    for job in alone {
-        tokio::spawn(go_alone(Arc::clone(core), job));
     }
 }
 
@@ -151,14 +156,17 @@ async fn start_new(tx: &mut Tx<'_>, requests: &[&StartRun]) -> Outcome<Vec<Optio
     Ok(begun.into_iter().zip(requests).map(outcome).collect())
 }
 
-async fn go_alone(core: Arc<Core>, Job { request, reply }: Job) {
-    let operation: &Operation<StartOutcome> = &move |tx| {
-        let request = Arc::clone(&request);
-        Box::pin(async move { start::start(tx, &request).await })
-    };
-    let told = core.perform(Mode::Single, operation).await;
-    // Whoever dropped the future does not want to know.
-    let _ = reply.send(told);
+/// Lets a start go on alone; `met` if something is likely to be known of its id.
+fn alone(core: &Arc<Core>, Job { request, reply }: Job, met: bool) {
+    let (core, meets) = (Arc::clone(core), met && request.policy != ConflictPolicy::TerminateExisting);
+    tokio::spawn(async move {
+        let operation: &Operation<StartOutcome> = &move |tx| {
+            let request = Arc::clone(&request);
+            Box::pin(async move { start::start(tx, &request, meets).await })
+        };
+        // Whoever dropped the future does not want to know.
+        let _ = reply.send(core.perform(Mode::Single, operation).await);
+    });
 }
 
 fn tell(job: Job, told: Result<StartOutcome, StoreError>) {

@@ -74,3 +74,41 @@ pub fn going_on_clears_the_time(make: Factory<'_>) {
     assert_eq!((on.due_at, &on.input[..]), (None, &b"1"[..]));
     assert_eq!(bench.claim(bench.lease()), [], "the lease goes on");
 }
+
+/// Delays, waits that time out and waits that their event ends: whoever claims, what was due first is handed out first. (So it
+/// is among branches of one priority; `priorities_are_kept_and_waiting_raises` shows several.)
+pub fn what_waited_wakes_in_the_order_in_which_it_was_due(make: Factory<'_>) {
+    const MANY: u32 = 60;
+    let bench = Bench::new(make);
+    let lease = bench.lease();
+    // Another order than that of their starts.
+    let second_of = |number: &u32| number * 37 % MANY + 1;
+    for number in 0..MANY {
+        let view = bench.start_held(&number.to_string(), lease);
+        let wait = SECOND * second_of(&number);
+        let parked = match number % 3 {
+            0 => delay(&view, "d", wait),
+            1 => park(&view, "w", "go", Some(wait)),
+            _ => park(&view, "w", "go", None),
+        };
+        bench.ok(lease, parked);
+    }
+    assert_eq!(bench.claim(lease), [], "all are parked");
+    let mut in_order: Vec<u32> = (0..MANY).collect();
+    in_order.sort_by_key(second_of);
+    for number in &in_order {
+        bench.tick(SECOND);
+        if number % 3 == 2 {
+            bench.send(&number.to_string(), "go", "p");
+        }
+    }
+    let mut woken = Vec::new();
+    for owner in [bench.lease(), bench.lease()].iter().cycle() {
+        let taken = bench.claim_in(*owner, 7, bench.scope());
+        if taken.is_empty() {
+            break;
+        }
+        woken.extend(taken.iter().map(|view| view.instance_id.parse::<u32>().unwrap()));
+    }
+    assert_eq!(woken, in_order, "all woke, once, in order");
+}

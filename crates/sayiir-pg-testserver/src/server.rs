@@ -2,8 +2,9 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -27,12 +28,14 @@ pub struct Settings {
     pub fsync: bool,
     /// Further settings, by name.
     pub more: Vec<(&'static str, String)>,
+    /// Files in the folder of its data, which only the server may read: certificates and keys.
+    pub files: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl Settings {
     /// As a user's server: every commit is on the disk before it is acknowledged.
     pub const fn durable() -> Self {
-        Self { fsync: true, more: Vec::new() }
+        Self { fsync: true, more: Vec::new(), files: Vec::new() }
     }
 
     /// For tests that neither measure nor kill: with little log, which nobody will ever read.
@@ -44,13 +47,20 @@ impl Settings {
             ("max_wal_size", "64MB"),
             ("min_wal_size", "32MB"),
         ];
-        Self { fsync: false, more: less.map(|(name, value)| (name, value.to_owned())).into() }
+        Self { fsync: false, more: less.map(|(name, value)| (name, value.to_owned())).into(), files: Vec::new() }
     }
 
     /// One more setting.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.more.push((name, value.into()));
+        self
+    }
+
+    /// One more file beside its data.
+    #[must_use]
+    pub fn with_file(mut self, name: &'static str, contents: impl Into<Vec<u8>>) -> Self {
+        self.files.push((name, contents.into()));
         self
     }
 }
@@ -77,6 +87,9 @@ impl PgServer {
         initdb.args(["-A", "trust", "-E", "UTF8", "--no-locale", "-N", "-U", "sayiir", "-D"]).arg(data(&folder));
         initdb.current_dir(folder.path());
         run(initdb)?;
+        for (name, contents) in &settings.files {
+            write(&data(&folder).join(name), contents, account)?;
+        }
         let guard = guard(&folder, account, &binaries)?;
         let port = free_port()?;
         let options = options(folder.path(), port, settings);
@@ -174,6 +187,14 @@ impl Drop for PgServer {
 
 fn data(folder: &TempDir) -> std::path::PathBuf {
     folder.path().join("data")
+}
+
+/// Writes a file that only the server's account may read.
+fn write(path: &Path, contents: &[u8], account: Account) -> Result<(), ServerError> {
+    let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let written = made.and_then(|mut file| file.write_all(contents));
+    written.map_err(|cause| ServerError::Files { doing: "write a file into", cause })?;
+    account.own(path)
 }
 
 fn options(folder: &Path, port: u16, settings: &Settings) -> String {

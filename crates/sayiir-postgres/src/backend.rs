@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 use crate::announce::{self, Announcer};
 use crate::apart::Apart;
 use crate::commit::{Caps, Committers};
-use crate::connect::{check_server, listening_pool, parse, pool_options, tuned};
+use crate::connect::{check_server, check_settings, listening_pool, parse, pool_options, tuned};
 use crate::core::{Core, Mode};
 use crate::fault::{Fault, Outcome, misused, unavailable};
 use crate::options::{PoolOptions, PostgresOptions, check_schema_name};
@@ -189,6 +189,7 @@ impl<C> PostgresBackend<C> {
 async fn prepare(pool: &PgPool, options: &PostgresOptions) -> Outcome<String> {
     let mut conn = pool.acquire().await?;
     check_server(&conn)?;
+    check_settings(&mut conn, &options.schema).await?;
     schema::prepare(&mut conn, &options.schema, options.migrate).await?;
     Ok(sqlx::query("SELECT gen_random_uuid()::text AS origin").fetch_one(&mut *conn).await?.try_get("origin")?)
 }

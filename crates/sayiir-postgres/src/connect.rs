@@ -102,6 +102,20 @@ pub(crate) fn check_server(conn: &PgConnection) -> Outcome<()> {
     check_version(conn.server_version_num())
 }
 
+/// Refuses a connection that does not have the settings it was opened with: its statements would look elsewhere, or into every row.
+pub(crate) async fn check_settings(conn: &mut PgConnection, schema: &str) -> Outcome<()> {
+    for (name, wanted) in PLANNER.iter().copied().chain([("search_path", schema)]) {
+        let found: String = sqlx::query_scalar("SELECT current_setting($1)").bind(name).fetch_one(&mut *conn).await?;
+        if found != wanted {
+            return Err(Fault::misused(format!(
+                "the connection has {name} = {found:?} in the place of {wanted:?}: a pooler on the way to the server drops what a connection \
+                 is opened with; connect to the server itself, or see the guide to PostgreSQL on PgBouncer"
+            )));
+        }
+    }
+    Ok(())
+}
+
 fn check_version(number: Option<u32>) -> Outcome<()> {
     match number {
         Some(number) if number < OLDEST => {
@@ -123,6 +137,17 @@ mod tests {
         let refusal = check_version(Some(120_017)).unwrap_err().into_store_error().to_string();
         assert!(refusal.contains("PostgreSQL 12.17 is not supported"), "{refusal}");
         assert!(check_version(Some(130_000)).is_ok() && check_version(Some(180_001)).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_lost_its_settings_on_the_way_is_refused() {
+        let plain = PgConnectOptions::from_str(&sayiir_pg_testserver::shared().unwrap().url()).unwrap();
+        let refusal = check_settings(&mut plain.connect().await.unwrap(), "s").await.unwrap_err().into_store_error().to_string();
+        assert!(refusal.contains("pooler") && refusal.contains("enable_seqscan"), "{refusal}");
+        let store = PostgresOptions::default().with_schema("s");
+        let mut conn = tuned(plain, &store).connect().await.unwrap();
+        assert!(check_settings(&mut conn, "s").await.is_ok());
+        assert!(check_settings(&mut conn, "another").await.is_err());
     }
 
     #[test]

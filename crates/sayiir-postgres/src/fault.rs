@@ -2,6 +2,8 @@
 //!
 //! Invariant: no text of an error holds a database URL or a password.
 
+use std::io::ErrorKind;
+
 use sayiir_persistence::StoreError;
 
 /// An error inside an operation, before it is sorted.
@@ -105,12 +107,16 @@ const fn is_unreadable(error: &sqlx::Error) -> bool {
 }
 
 #[allow(clippy::wildcard_enum_match_arm, reason = "another crate's errors, which may become more")]
-const fn why_no_answer(error: &sqlx::Error) -> &'static str {
+fn why_no_answer(error: &sqlx::Error) -> &'static str {
     match error {
         sqlx::Error::PoolTimedOut => {
             "no connection of the pool came free within the acquire timeout; is max_connections large enough, and does the server answer?"
         }
         sqlx::Error::PoolClosed => "the pool of connections is closed; connect again",
+        // What rustls says of a certificate comes as this.
+        sqlx::Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
+            "no encrypted connection to the server could be made; is its certificate signed by sslrootcert, and for the host of the URL?"
+        }
         sqlx::Error::Io(_) => "the connection to the server was lost, or could not be made",
         sqlx::Error::Tls(_) => "no encrypted connection to the server could be made",
         _ => "the connection to the server failed",
@@ -136,6 +142,13 @@ fn sort_told(code: &str, message: &str, error: sqlx::Error) -> StoreError {
         "XX001" | "XX002" => {
             let reason = "the server found damaged data; restore it from a backup".to_owned();
             return StoreError::Corrupt { reason, source: Some(error.into()) };
+        }
+        "08P01" if message.contains("startup parameter") => {
+            let advice = "connect to the server itself, or see the guide to PostgreSQL on PgBouncer";
+            return misused(format!("a pooler on the way to the server refuses what the connection is opened with ({message}); {advice}"));
+        }
+        "26000" | "42P05" => {
+            "a prepared statement is not where this connection left it: a pooler on the way to the server must keep sessions (pool_mode=session)"
         }
         "53100" => "the server's disk is full; free space and ask again",
         "53300" => "the server has no connection free (its max_connections); ask again, or use smaller pools",

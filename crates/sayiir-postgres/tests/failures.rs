@@ -160,7 +160,7 @@ fn ended_connections_are_replaced() {
 #[test]
 fn a_server_that_is_gone_is_unavailable_until_it_is_back() {
     let server = own_server(&Settings::durable());
-    let pool = PoolOptions { acquire_timeout: Some(Duration::from_millis(300)), ..small_pool() };
+    let pool = PoolOptions { acquire_timeout: Some(Duration::from_secs(1)), ..small_pool() };
     let mut run = Stepped::new(open_at(&server, options("gone").with_pool(pool)), "i");
     server.shut_down().unwrap();
     for _ in 0..3 {

@@ -9,6 +9,7 @@ mod recovery;
 mod report;
 mod runs;
 mod server;
+mod soak;
 mod store;
 mod workers;
 
@@ -51,6 +52,9 @@ pub(crate) struct Args {
     /// How long to look at parked instances, in seconds
     #[arg(long, default_value_t = 10)]
     idle: u64,
+    /// How long a long run takes, in seconds (soak)
+    #[arg(long, default_value_t = 600)]
+    seconds: u64,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -78,6 +82,8 @@ pub(crate) enum Workload {
     Parked,
     /// How long a submitted instance waits for an idle worker
     Pickup,
+    /// Instances of five steps, many at a time, for long, while those that have ended are purged
+    Soak,
 }
 
 impl Workload {
@@ -105,6 +111,7 @@ fn main() -> anyhow::Result<()> {
             Workload::Recovery => recovery::run(&args).await,
             Workload::Parked => parked::run(&args).await,
             Workload::Pickup => pickup::run(&args).await,
+            Workload::Soak => soak::run(&args).await,
         }?;
         report.print(args.json)
     })

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::soak::Period;
 use crate::store::Kind;
 
 /// The figures of one workload: medians over the rounds.
@@ -74,6 +75,13 @@ pub(crate) struct More {
     pub(crate) timer_out_of_order: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) timer_out_of_order_ms: Option<f64>,
+    /// In the last part of a long run; the others are of its first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last_p50_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last_p99_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) periods: Option<Vec<Period>>,
 }
 
 /// A part of a long instance.
@@ -92,7 +100,7 @@ impl Report {
             println!("{value}");
             return Ok(());
         }
-        for (name, figure) in value.as_object().into_iter().flatten() {
+        for (name, figure) in value.as_object().into_iter().flatten().filter(|(_, figure)| !figure.is_array()) {
             match figure.as_f64().filter(|figure| figure.fract() != 0.0) {
                 Some(number) => println!("{name:>24}  {number:.3}"),
                 None => println!("{name:>24}  {}", figure.as_str().map_or_else(|| figure.to_string(), str::to_owned)),

@@ -37,11 +37,9 @@ pub(crate) async fn run_all(
         let submits = batch.iter().map(|number| client.submit(flow, format!("bench-{number}"), FIRST));
         futures_util::future::try_join_all(submits).await?;
     }
-    let mut processes = (0..workers.max(1)).map(|_| Process::begin(args, &place.address, in_flight)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut processes = begin(args, workers.max(1), place, in_flight)?;
     let begun = Instant::now();
-    for process in &mut processes {
-        process.go()?;
-    }
+    let_go(&mut processes)?;
     let running = InstanceFilter { states: vec![RunState::Running], limit: Some(1), ..InstanceFilter::default() };
     while !place.store.list(running.clone()).await?.is_empty() {
         tokio::time::sleep(LOOK).await;
@@ -53,8 +51,17 @@ pub(crate) async fn run_all(
     Ok(Driven { latencies: Vec::new(), seconds })
 }
 
+/// Starts worker processes, which wait until they are let go.
+pub(crate) fn begin(args: &Args, workers: usize, place: &Place, in_flight: usize) -> anyhow::Result<Vec<Process>> {
+    (0..workers).map(|_| Process::begin(args, &place.address, in_flight)).collect()
+}
+
+pub(crate) fn let_go(processes: &mut [Process]) -> anyhow::Result<()> {
+    processes.iter_mut().try_for_each(Process::go)
+}
+
 /// A worker process; it ends when its input does.
-struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Process {
     /// Starts it, and waits until it is ready.
@@ -84,7 +91,7 @@ impl Drop for Process {
 /// Is a worker, from the first line of its input to the end of it.
 pub(crate) async fn serve(address: &str, workload: Workload, in_flight: usize) -> anyhow::Result<()> {
     let flow = match workload {
-        Workload::Linear | Workload::Single => flows::linear(5)?,
+        Workload::Linear | Workload::Single | Workload::Soak => flows::linear(5)?,
         Workload::Long => flows::linear(crate::runs::LONG)?,
         Workload::Fanout => flows::fanout(100)?,
         Workload::Recovery | Workload::Parked | Workload::Pickup => bail!("no pooled workers in this workload"),

@@ -10,6 +10,7 @@ use crate::connect::{parse, tuned};
 use crate::ops::claim::{CLAIM_BRANCH, CLAIM_DEFINITIONS, CLAIM_INSTANCE, NEXT_OF_BRANCH, NEXT_OF_DEFINITIONS, NEXT_OF_INSTANCE, RENEW};
 use crate::ops::events::WAKE;
 use crate::ops::journal::{LAST_VALUES, SUB_STEPS, VALUES};
+use crate::ops::purge::REST;
 use crate::ops::views::{BY_KEYS, BY_RUN};
 use crate::options::PostgresOptions;
 use crate::schema;
@@ -33,6 +34,7 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("views", BY_KEYS),
     ("views of a run", BY_RUN),
     ("start", START),
+    ("rest of a purge", REST),
 ];
 
 /// Tables that are small by what they are: a row for each definition, and for each set of tags.

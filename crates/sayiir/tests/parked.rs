@@ -95,7 +95,7 @@ async fn all_wake_in_order(store: Arc<dyn Store>, clock: Arc<TestClock>) {
     clock.advance(SECOND * 500);
     let mut in_order: Vec<u64> = (0..MANY).filter(|number| number % 4 == 1).collect();
     for number in (0..MANY).rev().filter(|number| number % 4 == 3) {
-        client.send_event(&number.to_string(), "go", &number.to_string()).await.unwrap();
+        client.send_event(&number.to_string(), "go", number.to_string()).await.unwrap();
         in_order.push(number);
         clock.advance(SECOND);
     }

@@ -12,15 +12,25 @@ use crate::tx::Tx;
 /// So many rows at a time.
 const PIECE: i64 = 500;
 
+/// Of so many runs at most: a purge leaves many short ones.
+const RUNS: i64 = 200;
+
+/// The first rows of the first runs: no more are read than are deleted, however long a run's journal is.
+pub(crate) const REST: &str = "DELETE FROM journal j USING (SELECT k.* FROM unnest($1::bigint[]) r (run) CROSS JOIN LATERAL \
+     (SELECT run, branch, revision FROM journal WHERE run = r.run ORDER BY branch, revision LIMIT $2) k LIMIT $2) k \
+     WHERE j.run = k.run AND j.branch = k.branch AND j.revision = k.revision";
+
 /// Deletes a piece; says whether there may be more.
 pub(crate) async fn some(tx: &mut Tx<'_>) -> Outcome<bool> {
-    let sql = "SELECT run FROM purge ORDER BY run LIMIT 1 FOR UPDATE SKIP LOCKED";
-    let Some(row) = sqlx::query(sql).fetch_optional(&mut *tx.conn).await? else { return Ok(false) };
-    let run: i64 = row.try_get("run")?;
-    let sql = "DELETE FROM journal j USING (SELECT run, branch, revision FROM journal WHERE run = $1 ORDER BY branch, revision LIMIT $2) k \
-               WHERE j.run = k.run AND j.branch = k.branch AND j.revision = k.revision";
-    if sqlx::query(sql).bind(run).bind(PIECE).execute(&mut *tx.conn).await?.rows_affected() == 0 {
-        sqlx::query("DELETE FROM purge WHERE run = $1").bind(run).execute(&mut *tx.conn).await?;
+    let sql = "SELECT run FROM purge ORDER BY run LIMIT $1 FOR UPDATE SKIP LOCKED";
+    let found = sqlx::query(sql).bind(RUNS).fetch_all(&mut *tx.conn).await?;
+    if found.is_empty() {
+        return Ok(false);
+    }
+    let runs = found.iter().map(|row| Ok(row.try_get("run")?)).collect::<Outcome<Vec<i64>>>()?;
+    let deleted = sqlx::query(REST).bind(&runs).bind(PIECE).execute(&mut *tx.conn).await?.rows_affected();
+    if deleted < PIECE.unsigned_abs() {
+        sqlx::query("DELETE FROM purge WHERE run = ANY ($1)").bind(&runs).execute(&mut *tx.conn).await?;
     }
     Ok(true)
 }

@@ -1,6 +1,7 @@
 //! The worker processes of a fleet, and what befalls them.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,8 @@ use super::worker::LEASE;
 const PEACE: u64 = 400;
 /// A process is frozen for longer than its leases last: somebody has taken over by then.
 const FROZEN: Duration = LEASE.saturating_mul(2);
+/// How often it is looked whether one has been frozen for long enough.
+const THAW: Duration = Duration::from_millis(50);
 
 /// The processes, which end with their owner.
 pub(super) struct Processes {
@@ -68,12 +71,27 @@ impl Processes {
         Ok(())
     }
 
+    /// Waits for an answer of the store, and lets frozen processes go on when it is time: one of them may hold the store's lock.
+    pub(super) async fn meanwhile<T>(&mut self, asked: impl Future<Output = T>) -> anyhow::Result<T> {
+        let mut asked = pin!(asked);
+        loop {
+            tokio::select! {
+                answer = &mut asked => return Ok(answer),
+                () = tokio::time::sleep(THAW) => self.thaw()?,
+            }
+        }
+    }
+
+    /// Lets those go on that were frozen for long enough.
+    fn thaw(&mut self) -> anyhow::Result<()> {
+        let is_over = |process: &&mut Process| process.frozen_until.is_some_and(|until| until <= Instant::now());
+        self.living.iter_mut().filter(is_over).try_for_each(Process::thaw)
+    }
+
     /// Kills or freezes one of them, if it is time for it, and lets frozen ones go on.
     pub(super) fn befall(&mut self, rng: &mut Rng) -> anyhow::Result<()> {
+        self.thaw()?;
         for process in &mut self.living {
-            if process.frozen_until.is_some_and(|until| until <= Instant::now()) {
-                process.thaw()?;
-            }
             if let Some(status) = process.child.try_wait()? {
                 anyhow::bail!("worker {} ended by itself with {status}", process.number);
             }

@@ -106,9 +106,9 @@ pub async fn run_fleet(options: &FleetOptions) -> anyhow::Result<Findings> {
     let mut findings = Findings { workers: options.workers, ..Findings::default() };
     let mut ended = Vec::new();
     while !fleet.is_done(troubles.as_ref().map_or(0, Troubles::count)) {
-        fleet.fill_up().await?;
+        processes.meanwhile(fleet.fill_up()).await??;
         processes.befall(&mut fleet.rng)?;
-        fleet.tend(&mut ended, &mut findings).await;
+        processes.meanwhile(fleet.tend(&mut ended, &mut findings)).await?;
         tokio::time::sleep(LOOK).await;
     }
     if let Some(troubles) = troubles {

@@ -1,5 +1,6 @@
 //! A store that counts the steps it has stored for this process, and can abort the process after so many.
 
+use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sayiir::core::branch::LeaseId;
@@ -32,11 +33,22 @@ impl<S> CountingStore<S> {
 
     fn count(&self, steps: u64) {
         let stored = self.steps.fetch_add(steps, Ordering::SeqCst) + steps;
-        if self.crash_after.is_some_and(|limit| stored >= limit) {
-            // No destructor, no flush: as a crash does it.
-            std::process::abort();
+        let Some(limit) = self.crash_after.filter(|limit| stored >= *limit) else { return };
+        if stored - steps >= limit {
+            // Another thread has come to the limit before, and aborts.
+            loop {
+                std::thread::park();
+            }
         }
+        eprintln!("{}aborts after {limit} stored steps, as was asked: the same command without --crash-after goes on", over_a_bar());
+        // No destructor, no flush: as a crash does it.
+        std::process::abort();
     }
+}
+
+/// Where a bar is drawn, its line is to be left first.
+fn over_a_bar() -> &'static str {
+    if std::io::stderr().is_terminal() { "\n" } else { "" }
 }
 
 impl<S: Store> Store for CountingStore<S> {

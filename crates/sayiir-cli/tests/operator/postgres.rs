@@ -31,6 +31,19 @@ fn verbs_work_on_postgresql() {
     assert!(fixture.good(&on("graph import-9")).starts_with("flowchart TD"));
     assert!(fixture.bad(1, &on("cancel import-9")).contains("is completed"));
     assert!(fixture.bad(1, &on("show nobody")).contains("there is no instance \"nobody\" in postgres://"));
+    // From the start again, as the new run's worker finds it, and to the end.
+    let rewound = fixture.json(&on("rewind import-9 --to merged --reason 'once more' --by ada --json"));
+    assert_eq!(rewound["node"], "merged", "{rewound}");
+    let lines = |out: &str| out.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<serde_json::Value>>();
+    fixture.good(&on("signal import-9 permit '\"ada\"'"));
+    let watching = fixture.command(&on("show import-9 --watch --json")).stdout(Stdio::piped()).spawn().unwrap();
+    fixture.good(&on("signal import-9 gate 1"));
+    let watched = ran(&watching.wait_with_output().unwrap());
+    assert_eq!((watched.code, &lines(&watched.out).last().unwrap()["status"]), (0, &"completed".into()), "{}", watched.err);
+    assert_eq!(fixture.good(&on("list --ids --status waiting,awaiting_signal,in_progress")), "");
+    assert_eq!(fixture.json(&on("stats --json"))["workflows"][0]["completed"], 1);
+    fixture.good(&on("doctor --deep"));
+    assert_eq!(fixture.good(&on("purge --older-than 1h")), "purged 0 instances\n");
     fixture.good(&on("delete import-9 --yes"));
     assert!(fixture.block_on(store.instance("import-9")).unwrap().is_none());
     worker.shutdown();

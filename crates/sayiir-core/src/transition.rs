@@ -75,6 +75,16 @@ impl Output {
             Self::Nothing | Self::SameAs(_) => None,
         }
     }
+
+    /// The parts as a journal row keeps them: the node's own output, what is handed on in its place, and the row that has the value.
+    pub const fn parts(&self) -> (Option<&Bytes>, Option<&Bytes>, Option<&JournalRef>) {
+        match self {
+            Self::Nothing => (None, None, None),
+            Self::Value(own) => (Some(own), None, None),
+            Self::Wrapped { own, handed_on } => (Some(own), Some(handed_on), None),
+            Self::SameAs(row) => (None, None, Some(row)),
+        }
+    }
 }
 
 /// What a transition requires of the instance's events.

@@ -4,15 +4,18 @@ mod backend_error;
 mod claims;
 #[cfg(not(target_arch = "wasm32"))]
 mod clock;
+mod control;
 pub mod door;
 pub mod error;
 mod forward;
+mod import;
 mod layer;
 pub mod lifecycle;
 mod memory;
 pub mod metric_names;
 mod nonce;
 mod operations;
+mod records;
 mod status;
 pub mod store;
 mod traits;

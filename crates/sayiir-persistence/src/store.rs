@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sayiir_core::DefinitionHash;
 use sayiir_core::attribute::SearchAttributes;
-use sayiir_core::branch::{BranchId, Head, JournalRef, LeaseId, Placement, RunNumber};
+use sayiir_core::branch::{BranchId, JournalRef, LeaseId, Placement, RunNumber};
 pub use sayiir_core::branch::{BranchView, EventHead};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::future::BoxFuture;
@@ -20,8 +20,11 @@ use sayiir_core::time::Timestamp;
 use sayiir_core::transition::Transition;
 use sayiir_core::workflow::{ConflictPolicy, WorkflowStatus};
 
+pub use crate::control::*;
 use crate::error::StoreError;
+pub use crate::import::*;
 pub use crate::operations::*;
+pub use crate::records::*;
 use crate::wakeups::Wakeups;
 
 /// What a store operation returns.
@@ -377,211 +380,4 @@ pub enum SendOutcome {
     Duplicate,
     /// The instance has ended; nothing was stored.
     Finished(WorkflowStatus),
-}
-
-/// A control command to be applied at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ControlCommand {
-    /// The instance.
-    pub instance_id: Arc<str>,
-    /// What to do.
-    pub action: ControlAction,
-    /// Why and by whom; it is journaled ([`SignalRequest::in_words`]).
-    pub request: SignalRequest,
-}
-
-/// What a control command does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ControlAction {
-    /// End the run: its heads are deleted.
-    Cancel,
-    /// Hold the run: every live branch moves its revision, free ones are held.
-    Pause,
-    /// Let the run go on: every live branch moves its revision, free ones are due as their position says.
-    Unpause,
-    /// Set a failed run going again: every head moves its revision and is due as its position says, the recorded requests are forgotten.
-    /// A head that a failure left in phase `Awaiting` or `Delaying` awaits nothing and has no time: it is due at once.
-    Retry,
-}
-
-/// What became of a control command or request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ControlOutcome {
-    /// Done (or recorded).
-    Applied,
-    /// Nothing to do: already cancelled, already paused, not paused; to be retried, but not ended.
-    AlreadySo,
-    /// The instance has ended with this status.
-    Finished(WorkflowStatus),
-    /// The id is unknown.
-    NotFound,
-}
-
-/// An instance, read at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InstanceRecord {
-    /// Its summary.
-    pub summary: InstanceSummary,
-    /// Its input.
-    pub input: Bytes,
-    /// Its output, if completed.
-    pub output: Option<Bytes>,
-    /// The node label, priority and tags it was started with.
-    pub first_node: Arc<str>,
-    /// Where the root branch was placed at the start.
-    pub placement: Placement,
-    /// Recorded requests, not applied yet.
-    pub cancel_request: Option<SignalRequest>,
-    /// Recorded requests, not applied yet; while paused, the request that led to it.
-    pub pause_request: Option<SignalRequest>,
-    /// Its live branches (a failed run's are held), by branch id.
-    pub branches: Vec<BranchSummary>,
-    /// The store's time when this was read.
-    pub now: Timestamp,
-}
-
-/// A live branch, as people see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BranchSummary {
-    /// The branch.
-    pub branch: BranchId,
-    /// Its revision.
-    pub revision: u64,
-    /// Where it stands.
-    pub head: Head,
-    /// Who holds it.
-    pub lease: Option<LeaseId>,
-    /// When it can be taken: a lease's end, a due time; `None` if it is held or waits.
-    pub run_at: Option<Timestamp>,
-    /// When it is due by its position.
-    pub due_at: Option<Timestamp>,
-    /// The event it waits for.
-    pub awaits: Option<Arc<str>>,
-    /// Children it still waits for.
-    pub pending: u32,
-    /// Who may take it.
-    pub placement: Placement,
-    /// Owners lost in a row.
-    pub crashes: u32,
-    /// When its present attempt began: its owner took it then, or went straight on to it. Behind it by the
-    /// task's timeout lies the attempt's deadline. Of a branch that nobody holds, when it came to rest.
-    pub attempt_at: Timestamp,
-    /// The progress that the present attempt, or one before it that lost its owner, reported last.
-    pub progress: Option<Progress>,
-}
-
-/// What a task reported about how far it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Progress {
-    /// What it said.
-    pub payload: Bytes,
-    /// When.
-    pub at: Timestamp,
-}
-
-/// An instance in a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InstanceSummary {
-    /// The caller's id.
-    pub instance_id: Arc<str>,
-    /// The present run.
-    pub run: RunNumber,
-    /// Its definition.
-    pub definition: Definition,
-    /// Its status. See [`crate::status_of`] for how several branches make one status.
-    pub status: WorkflowStatus,
-    /// When the present run started.
-    pub created_at: Timestamp,
-    /// When it last changed its status (not each step: a step writes no instance row).
-    pub updated_at: Timestamp,
-    /// By what it can be found.
-    pub attributes: SearchAttributes,
-}
-
-/// The stored state of a run; what `WorkflowStatus` refines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RunState {
-    /// Going on (perhaps waiting).
-    Running,
-    /// Held by a pause.
-    Paused,
-    /// Ended with an output.
-    Completed,
-    /// Ended with an error.
-    Failed,
-    /// Ended by a cancel.
-    Cancelled,
-}
-
-/// A snapshot to import: see `SnapshotStore::save_snapshot`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Import {
-    /// The caller's id.
-    pub instance_id: Arc<str>,
-    /// Its definition.
-    pub definition: Definition,
-    /// Its input.
-    pub input: Bytes,
-    /// Results to be journaled at the root branch, by node label, where the journal does not have them yet.
-    pub results: Vec<(Arc<str>, Bytes)>,
-    /// Where the instance is put.
-    pub state: ImportState,
-    /// The first node's label and who may take the branch.
-    pub first_node: Arc<str>,
-    /// Who may take the root branch.
-    pub placement: Placement,
-    /// The run and the root branch's revision that the snapshot was read at: refused if they are others now, or
-    /// if the instance is unknown. `None` imports over whatever is there.
-    pub expected: Option<(RunNumber, u64)>,
-}
-
-/// Where an imported instance is put.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ImportState {
-    /// The root branch is free and stands here; the value of the last result (else the input) is its input.
-    Running {
-        /// The node label and phase.
-        node: Arc<str>,
-        /// `Start`, `At`, `Delaying` or `Awaiting`.
-        phase: sayiir_core::branch::Phase,
-        /// The awaited event.
-        awaits: Option<Arc<str>>,
-        /// When it is due.
-        due_at: Option<Timestamp>,
-        /// Whether the run is paused, and by whom.
-        paused: Option<SignalRequest>,
-    },
-    /// Completed with this output.
-    Completed(Bytes),
-    /// Failed with this error.
-    Failed(String),
-    /// Cancelled.
-    Cancelled(SignalRequest),
-}
-
-/// What became of an import.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ImportOutcome {
-    /// Imported.
-    Imported,
-    /// The root branch waits for the branches of a fork, which no snapshot tells: to put it elsewhere would
-    /// lose their stored results. Refused, but for a snapshot that ends the run.
-    Forked {
-        /// The fork.
-        node: Arc<str>,
-    },
-    /// Another worker holds a lease on the instance.
-    Leased,
-    /// The instance is not where the snapshot was read: it went on, was replaced, or is gone.
-    Moved {
-        /// The root branch's revision now; 0 if the instance is unknown.
-        revision: u64,
-    },
-    /// The instance has ended, and stays so.
-    Finished(WorkflowStatus),
-    /// The instance has another definition.
-    DefinitionMismatch {
-        /// The definition that the instance has.
-        found: DefinitionHash,
-    },
 }

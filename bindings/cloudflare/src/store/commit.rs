@@ -1,8 +1,9 @@
 //! Commit: a transition is one transaction, whose guard names what it needs. A refusal has written nothing.
 
+use bytes::Bytes;
 use sayiir_core::branch::{Head, LeaseId, Phase, Placement};
 use sayiir_core::time::Timestamp;
-use sayiir_core::transition::{Child, Entry, EventGuard, Next, Output, Transition, Wake};
+use sayiir_core::transition::{Child, Entry, EventGuard, Next, Transition, Wake};
 use sayiir_persistence::{BranchView, CommitOutcome, Refusal, StoreError};
 use serde::Serialize;
 
@@ -157,12 +158,9 @@ impl Write<'_> {
     fn journal(&self, sql: &'static str, entry: &Entry) -> Statement {
         let Transition { run, branch, revision, .. } = self.transition;
         let Entry { kind, node, attempt, output, error } = entry;
-        let (output, handed_on, same_as) = match output {
-            Output::Nothing => (Value::Null, Value::Null, None),
-            Output::Value(own) => (Value::payload(own), Value::Null, None),
-            Output::Wrapped { own, handed_on } => (Value::payload(own), Value::payload(handed_on), None),
-            Output::SameAs(row) => (Value::Null, Value::Null, Some(row)),
-        };
+        let (output, handed_on, same_as) = output.parts();
+        let value = |part: Option<&Bytes>| part.map_or(Value::Null, Value::payload);
+        let (output, handed_on) = (value(output), value(handed_on));
         let same = (same_as.map(|row| row.branch.as_str()), same_as.map(|row| row.revision));
         let (lease, error) = (self.lease, error.as_ref());
         statement!(sql, *run, branch, *revision, lease, self.now, *kind, *attempt, node, same.0, same.1, output, handed_on, error)

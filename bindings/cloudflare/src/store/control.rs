@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use sayiir_core::control::{SignalKind, SignalRequest};
-use sayiir_core::journal::EntryKind;
 use sayiir_core::time::Timestamp;
 use sayiir_persistence::{ControlAction, ControlCommand, ControlOutcome};
 
@@ -83,19 +82,13 @@ impl SqlStore {
         let ControlCommand { instance_id, action, request } = command;
         let now = self.now();
         let request = request.stamped(now.into());
-        let kind = match action {
-            ControlAction::Cancel => EntryKind::Cancelled,
-            ControlAction::Pause => EntryKind::Paused,
-            ControlAction::Unpause => EntryKind::Unpaused,
-            ControlAction::Retry => EntryKind::Retried,
-        };
         // Behind every row of the branches that it acts upon.
         let journal = "INSERT INTO sayiir_journal (run, branch, revision, at, kind, attempt, node, error) SELECT i.run, '', i.control + 1, \
                        max(?2, coalesce((SELECT max(moved_at) + 1 FROM sayiir_branch b WHERE b.run = i.run), ?2)), ?3, 0, '', ?4 \
                        FROM sayiir_instance i WHERE i.instance_id = ?1";
         let mut statements = vec![
             statement!(guard_of(action), &instance_id),
-            statement!(journal, &instance_id, now, kind, request.in_words()),
+            statement!(journal, &instance_id, now, action.entry_kind(), request.in_words()),
             statement!("UPDATE sayiir_instance SET control = control + 1, updated_at = ?2 WHERE instance_id = ?1", &instance_id, now),
         ];
         match action {
@@ -135,10 +128,7 @@ impl SqlStore {
 
     pub(super) async fn record_control(self, instance_id: Arc<str>, kind: SignalKind, request: SignalRequest) -> Outcome<ControlOutcome> {
         let now = self.now();
-        let action = match kind {
-            SignalKind::Cancel => ControlAction::Cancel,
-            SignalKind::Pause => ControlAction::Pause,
-        };
+        let action = ControlAction::from(kind);
         let statements = vec![
             statement!(guard_of(action), &instance_id),
             record(&instance_id, kind, Some(&request.stamped(now.into()))),

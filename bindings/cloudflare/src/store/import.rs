@@ -3,13 +3,11 @@
 
 use std::sync::Arc;
 
-use sayiir_core::attribute::SearchAttributes;
 use sayiir_core::branch::{JournalRef, Phase, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::EntryKind;
 use sayiir_core::time::Timestamp;
-use sayiir_core::workflow::ConflictPolicy;
-use sayiir_persistence::{Definition, Import, ImportOutcome, ImportState, StartRun};
+use sayiir_persistence::{Definition, Import, ImportOutcome, ImportState};
 
 use super::control::{MOVE_ALL, record};
 use super::fault::{Fault, Outcome};
@@ -38,7 +36,7 @@ impl SqlStore {
                 None if import.expected.is_some() => return Ok(ImportOutcome::Moved { revision: 0 }),
                 None => {
                     let root = Root { revision: 1, node: Arc::clone(&import.first_node), phase: Phase::Start };
-                    let mut statements = begin(&as_start(&import), Instead::OfNothing, None, now);
+                    let mut statements = begin(&import.as_start(), Instead::OfNothing, None, now);
                     statements.extend(Put { import: &import, root, now }.statements(|_| None));
                     statements
                 }
@@ -69,23 +67,6 @@ impl SqlStore {
         let mut statements = vec![statement!(guard, run, &import.instance_id, now, revisions, found.branches.len())];
         statements.extend(Put { import, root, now }.statements(|node| known.get(node).cloned()));
         Ok(statements)
-    }
-}
-
-fn as_start(import: &Import) -> StartRun {
-    let Import { instance_id, definition, input, results: _, state: _, first_node, placement, expected: _ } = import.clone();
-    let policy = ConflictPolicy::UseExisting;
-    StartRun {
-        instance_id,
-        definition,
-        policy,
-        input,
-        first_node,
-        placement,
-        nonce: 0,
-        lease: None,
-        trace: None,
-        attributes: SearchAttributes::new(),
     }
 }
 

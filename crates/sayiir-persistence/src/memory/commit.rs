@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use sayiir_core::branch::{BranchId, Head, LeaseId, Phase, Placement, RunNumber};
 use sayiir_core::journal::JournalRow;
 use sayiir_core::rules::{Rule, holds};
 use sayiir_core::time::Timestamp;
-use sayiir_core::transition::{Child, Entry, EventGuard, Next, Output, Transition, Wake};
+use sayiir_core::transition::{Child, Entry, EventGuard, Next, Transition, Wake};
 
 use super::data::{Branch, Data, News, Run};
 use super::index::Slot;
@@ -321,12 +320,8 @@ impl Writer {
 
     fn row(&self, id: &BranchId, entry: Entry) -> JournalRow {
         let Entry { kind, node, attempt, output, error } = entry;
-        let (output, handed_on, same_as): (Option<Bytes>, Option<Bytes>, _) = match output {
-            Output::Nothing => (None, None, None),
-            Output::Value(own) => (Some(own), None, None),
-            Output::Wrapped { own, handed_on } => (Some(own), Some(handed_on), None),
-            Output::SameAs(row) => (None, None, Some(row)),
-        };
+        let (output, handed_on, same_as) = output.parts();
+        let (output, handed_on, same_as) = (output.cloned(), handed_on.cloned(), same_as.cloned());
         let (run, branch, revision, lease, at) = (self.run, id.clone(), self.revision, Some(self.lease), self.now);
         JournalRow { run, branch, revision, lease, kind, node, attempt, output, handed_on, same_as, error, at }
     }

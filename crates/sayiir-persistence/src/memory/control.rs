@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use sayiir_core::branch::{BranchId, Phase, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
-use sayiir_core::journal::{EntryKind, JournalRow};
+use sayiir_core::journal::JournalRow;
 use sayiir_core::rules::{Rule, holds};
 
 use super::data::{Data, Life, News, bare_row};
 use super::index::Slot;
-use crate::store::{ControlAction, ControlCommand, ControlOutcome, RunState};
+use crate::store::{Admission, ControlAction, ControlCommand, ControlOutcome, RunState};
 
 impl Data {
     pub(super) fn control(&mut self, command: ControlCommand, news: &mut News) -> ControlOutcome {
@@ -23,16 +23,15 @@ impl Data {
         let (now, request) = (self.now, request.stamped(self.now.into()));
         let Some(instance) = self.instances.get_mut(&instance_id) else { return ControlOutcome::NotFound };
         let Some(life) = &mut instance.life else { return ControlOutcome::NotFound };
-        let (kind, state) = match action {
-            ControlAction::Cancel => (EntryKind::Cancelled, RunState::Cancelled),
-            ControlAction::Pause => (EntryKind::Paused, RunState::Paused),
-            ControlAction::Unpause => (EntryKind::Unpaused, RunState::Running),
-            ControlAction::Retry => (EntryKind::Retried, RunState::Running),
+        let state = match action {
+            ControlAction::Cancel => RunState::Cancelled,
+            ControlAction::Pause => RunState::Paused,
+            ControlAction::Unpause | ControlAction::Retry => RunState::Running,
         };
         life.enter(state, now);
         life.control += 1;
         let (run, revision) = (life.run, life.control);
-        let row = bare_row(run, BranchId::control(), revision, kind, Arc::from(""), now);
+        let row = bare_row(run, BranchId::control(), revision, action.entry_kind(), Arc::from(""), now);
         let row = JournalRow { error: request.in_words(), ..row };
         match action {
             ControlAction::Cancel => {
@@ -85,16 +84,10 @@ impl Data {
     fn control_refusal(&self, instance_id: &str, action: ControlAction) -> Option<ControlOutcome> {
         let life = self.instances.get(instance_id).and_then(|instance| instance.life.as_ref());
         let Some(life) = life else { return Some(ControlOutcome::NotFound) };
-        match (action, life.state) {
-            (ControlAction::Cancel, RunState::Cancelled)
-            | (ControlAction::Pause, RunState::Paused)
-            | (ControlAction::Unpause, RunState::Running)
-            | (ControlAction::Retry, RunState::Running | RunState::Paused) => Some(ControlOutcome::AlreadySo),
-            (ControlAction::Cancel, RunState::Running | RunState::Paused)
-            | (ControlAction::Pause, RunState::Running)
-            | (ControlAction::Unpause, RunState::Paused)
-            | (ControlAction::Retry, RunState::Failed) => None,
-            (_, RunState::Completed | RunState::Failed | RunState::Cancelled) => Some(ControlOutcome::Finished(self.status(life))),
+        match action.admission(life.state) {
+            Admission::ToBeDone => None,
+            Admission::AlreadySo => Some(ControlOutcome::AlreadySo),
+            Admission::Finished => Some(ControlOutcome::Finished(self.status(life))),
         }
     }
 
@@ -121,10 +114,7 @@ impl Data {
         request: SignalRequest,
         news: &mut News,
     ) -> ControlOutcome {
-        let action = match kind {
-            SignalKind::Cancel => ControlAction::Cancel,
-            SignalKind::Pause => ControlAction::Pause,
-        };
+        let action = ControlAction::from(kind);
         if let Some(outcome) = self.control_refusal(instance_id, action) {
             return outcome;
         }

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sayiir_core::attribute::SearchAttributes;
 use sayiir_core::branch::{BranchId, Head, JournalRef, Phase, RunNumber};
 use sayiir_core::control::SignalRequest;
 use sayiir_core::journal::{EntryKind, JournalRow};
-use sayiir_core::workflow::ConflictPolicy;
 
 use super::data::{Branch, Data, News, bare_row};
 use super::index::Slot;
-use crate::store::{Import, ImportOutcome, ImportState, RunState, StartRun};
+use crate::store::{Definition, Import, ImportOutcome, ImportState, RunState};
 
 /// The root branch under its new revisions.
 struct Root {
@@ -26,20 +24,9 @@ impl Data {
         if let Some(refusal) = self.import_refusal(&import) {
             return refusal;
         }
-        let Import { instance_id, definition, input, results, state, first_node, placement, expected: _ } = import;
-        let hash = definition.hash;
-        let new = StartRun {
-            instance_id: Arc::clone(&instance_id),
-            definition,
-            policy: ConflictPolicy::UseExisting,
-            input,
-            first_node,
-            placement: placement.clone(),
-            nonce: 0,
-            lease: None,
-            trace: None,
-            attributes: SearchAttributes::new(),
-        };
+        let new = import.as_start();
+        let Import { instance_id, definition: Definition { hash, .. }, input: _, results, state, first_node: _, placement, expected: _ } =
+            import;
         if self.instances.get(&instance_id).is_none_or(|instance| instance.life.is_none()) {
             self.start(new, news);
             if let Some(life) = self.instances.get_mut(&instance_id).and_then(|instance| instance.life.as_mut()) {

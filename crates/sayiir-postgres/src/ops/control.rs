@@ -5,9 +5,8 @@
 
 use sayiir_core::branch::{BranchId, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
-use sayiir_core::journal::EntryKind;
 use sayiir_core::time::Timestamp;
-use sayiir_persistence::{ControlAction, ControlCommand, ControlOutcome, RunState};
+use sayiir_persistence::{Admission, ControlAction, ControlCommand, ControlOutcome, RunState};
 
 use crate::fault::Outcome;
 use crate::ops::heads::{self, Holds};
@@ -25,24 +24,21 @@ pub(crate) async fn control(tx: &mut Tx<'_>, command: &ControlCommand) -> Outcom
     let (run, request) = (instance.run, stamped(request, tx.now));
     let at = heads::lock_for_control(tx, run).await?;
     let requested = instance.cancel.is_some();
-    let kind = match action {
+    match action {
         ControlAction::Cancel => {
             record(tx, run, SignalKind::Cancel, Some(&request)).await?;
             enter(tx, run, RunState::Cancelled, Some(&request)).await?;
             heads::delete_all(tx, run).await?;
-            EntryKind::Cancelled
         }
         ControlAction::Pause => {
             record(tx, run, SignalKind::Pause, Some(&request)).await?;
             enter(tx, run, RunState::Paused, Some(&request)).await?;
             heads::move_all(tx, run, Holds { requested, paused: true }, at).await?;
-            EntryKind::Paused
         }
         ControlAction::Unpause => {
             record(tx, run, SignalKind::Pause, None).await?;
             enter(tx, run, RunState::Running, None).await?;
             heads::move_all(tx, run, Holds { requested, paused: false }, at).await?;
-            EntryKind::Unpaused
         }
         ControlAction::Retry => {
             record(tx, run, SignalKind::Cancel, None).await?;
@@ -51,13 +47,12 @@ pub(crate) async fn control(tx: &mut Tx<'_>, command: &ControlCommand) -> Outcom
             let sql = "UPDATE instance SET end_branch = NULL, end_revision = NULL WHERE run = $1";
             sqlx::query(sql).bind(db(run.0)).execute(&mut *tx.conn).await?;
             heads::move_all(tx, run, Holds { requested: false, paused: false }, at).await?;
-            EntryKind::Retried
         }
-    };
+    }
     let sql = "UPDATE instance SET control = control + 1 WHERE run = $1 RETURNING control";
     let revision = number(&sqlx::query(sql).bind(db(run.0)).fetch_one(&mut *tx.conn).await?, "control")?;
     let branch = BranchId::control();
-    let row = NewRow::bare(run, &branch, revision, kind, "", at);
+    let row = NewRow::bare(run, &branch, revision, action.entry_kind(), "", at);
     NewRow { error: request.in_words().as_deref(), ..row }.insert(tx).await?;
     announce(tx, &instance);
     Ok(ControlOutcome::Applied)
@@ -73,18 +68,10 @@ fn announce(tx: &mut Tx<'_>, instance: &InstanceRow) {
 async fn admit(tx: &mut Tx<'_>, instance_id: &str, action: ControlAction) -> Outcome<Result<InstanceRow, ControlOutcome>> {
     let Some(instance) = tx.lock(instance_id).await? else { return Ok(Err(ControlOutcome::NotFound)) };
     let Some(state) = instance.state() else { return Ok(Err(ControlOutcome::NotFound)) };
-    Ok(match (action, state) {
-        (ControlAction::Cancel, RunState::Cancelled)
-        | (ControlAction::Pause, RunState::Paused)
-        | (ControlAction::Unpause, RunState::Running)
-        | (ControlAction::Retry, RunState::Running | RunState::Paused) => Err(ControlOutcome::AlreadySo),
-        (ControlAction::Cancel, RunState::Running | RunState::Paused)
-        | (ControlAction::Pause, RunState::Running)
-        | (ControlAction::Unpause, RunState::Paused)
-        | (ControlAction::Retry, RunState::Failed) => Ok(instance),
-        (_, RunState::Completed | RunState::Failed | RunState::Cancelled) => {
-            Err(ControlOutcome::Finished(queries::status(tx, &instance).await?))
-        }
+    Ok(match action.admission(state) {
+        Admission::ToBeDone => Ok(instance),
+        Admission::AlreadySo => Err(ControlOutcome::AlreadySo),
+        Admission::Finished => Err(ControlOutcome::Finished(queries::status(tx, &instance).await?)),
     })
 }
 
@@ -129,10 +116,7 @@ pub(crate) async fn enter(tx: &mut Tx<'_>, run: RunNumber, state: RunState, requ
 }
 
 pub(crate) async fn request(tx: &mut Tx<'_>, instance_id: &str, kind: SignalKind, request: &SignalRequest) -> Outcome<ControlOutcome> {
-    let action = match kind {
-        SignalKind::Cancel => ControlAction::Cancel,
-        SignalKind::Pause => ControlAction::Pause,
-    };
+    let action = ControlAction::from(kind);
     let instance = match admit(tx, instance_id, action).await? {
         Ok(instance) => instance,
         Err(outcome) => return Ok(outcome),

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sayiir_core::attribute::SearchAttributes;
 use sayiir_core::branch::{BranchId, Head, JournalRef, Phase, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::EntryKind;
 use sayiir_core::time::Timestamp;
-use sayiir_core::workflow::ConflictPolicy;
-use sayiir_persistence::{Import, ImportOutcome, ImportState, RunState, StartRun};
+use sayiir_persistence::{Import, ImportOutcome, ImportState, RunState};
 use sqlx::Connection;
 
 use crate::fault::{Fault, Outcome, unavailable};
@@ -53,29 +51,12 @@ async fn within(tx: &mut Tx<'_>, import: &Import, numbers: (i64, i64)) -> Outcom
 }
 
 async fn begin(tx: &mut Tx<'_>, known: Option<&InstanceRow>, import: &Import, numbers: (i64, i64)) -> Outcome<RunNumber> {
-    match start::begin(tx, known, numbers, &as_start(import), None).await {
+    match start::begin(tx, known, numbers, &import.as_start(), None).await {
         // Somebody else began it meanwhile: the constraint keeps one of the two.
         Err(Fault::Sql(sqlx::Error::Database(told))) if told.code().as_deref() == Some("23505") => {
             Err(Fault::Store(unavailable(format!("instance {:?} was started at the same moment; ask again", import.instance_id))))
         }
         begun => begun,
-    }
-}
-
-fn as_start(import: &Import) -> StartRun {
-    let Import { instance_id, definition, input, results: _, state: _, first_node, placement, expected: _ } = import.clone();
-    let policy = ConflictPolicy::UseExisting;
-    StartRun {
-        instance_id,
-        definition,
-        policy,
-        input,
-        first_node,
-        placement,
-        nonce: 0,
-        lease: None,
-        trace: None,
-        attributes: SearchAttributes::new(),
     }
 }
 

@@ -71,12 +71,8 @@ impl<'a> NewRow<'a> {
 
 /// A value's own bytes, what is handed on in their place, and the row that has it.
 pub(crate) fn parts(output: &Output) -> (Option<&[u8]>, Option<&[u8]>, Option<&JournalRef>) {
-    match output {
-        Output::Nothing => (None, None, None),
-        Output::Value(own) => (Some(&**own), None, None),
-        Output::Wrapped { own, handed_on } => (Some(&**own), Some(&**handed_on), None),
-        Output::SameAs(row) => (None, None, Some(row)),
-    }
+    let (own, handed_on, row) = output.parts();
+    (own.map(AsRef::as_ref), handed_on.map(AsRef::as_ref), row)
 }
 
 /// The value of the row that `$seed` selects, or of the row it refers to. A row refers to an earlier one.

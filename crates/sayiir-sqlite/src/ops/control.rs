@@ -5,9 +5,8 @@
 
 use sayiir_core::branch::{BranchId, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
-use sayiir_core::journal::EntryKind;
 use sayiir_core::time::Timestamp;
-use sayiir_persistence::{ControlAction, ControlCommand, ControlOutcome, RunState};
+use sayiir_persistence::{Admission, ControlAction, ControlCommand, ControlOutcome, RunState};
 
 use crate::fault::Outcome;
 use crate::ops::heads::{self, Holds};
@@ -24,24 +23,21 @@ pub(crate) fn control(tx: &mut Tx, command: &ControlCommand) -> Outcome<ControlO
     };
     let (run, request) = (instance.run, stamped(request, tx.now));
     let at = heads::control_time(tx, run)?;
-    let kind = match action {
+    match action {
         ControlAction::Cancel => {
             record(tx, run, SignalKind::Cancel, Some(&request))?;
             enter(tx, run, RunState::Cancelled, Some(&request))?;
             heads::delete_all(tx, run)?;
-            EntryKind::Cancelled
         }
         ControlAction::Pause => {
             record(tx, run, SignalKind::Pause, Some(&request))?;
             enter(tx, run, RunState::Paused, Some(&request))?;
             heads::move_all(tx, run, Holds { requested: instance.cancel.is_some(), paused: true }, at)?;
-            EntryKind::Paused
         }
         ControlAction::Unpause => {
             record(tx, run, SignalKind::Pause, None)?;
             enter(tx, run, RunState::Running, None)?;
             heads::move_all(tx, run, Holds { requested: instance.cancel.is_some(), paused: false }, at)?;
-            EntryKind::Unpaused
         }
         ControlAction::Retry => {
             record(tx, run, SignalKind::Cancel, None)?;
@@ -49,12 +45,12 @@ pub(crate) fn control(tx: &mut Tx, command: &ControlCommand) -> Outcome<ControlO
             enter(tx, run, RunState::Running, None)?;
             execute(&tx.conn, "UPDATE instance SET end_branch = NULL, end_revision = NULL WHERE run = ?1", [Col(run)])?;
             heads::move_all(tx, run, Holds { requested: false, paused: false }, at)?;
-            EntryKind::Retried
         }
-    };
+    }
     let sql = "UPDATE instance SET control = control + 1 WHERE run = ?1 RETURNING control";
     let revision = first(&tx.conn, sql, [Col(run)], |row| row.get(0))?.unwrap_or(0);
-    NewRow { error: request.in_words().as_deref(), ..NewRow::bare(run, &BranchId::control(), revision, kind, "", at) }.insert(tx)?;
+    NewRow { error: request.in_words().as_deref(), ..NewRow::bare(run, &BranchId::control(), revision, action.entry_kind(), "", at) }
+        .insert(tx)?;
     announce(tx, &instance);
     Ok(ControlOutcome::Applied)
 }
@@ -69,18 +65,10 @@ fn announce(tx: &mut Tx, instance: &InstanceRow) {
 fn admit(tx: &Tx, instance_id: &str, action: ControlAction) -> Outcome<Result<InstanceRow, ControlOutcome>> {
     let Some(instance) = InstanceRow::by_id(&tx.conn, instance_id)? else { return Ok(Err(ControlOutcome::NotFound)) };
     let Some(state) = instance.state() else { return Ok(Err(ControlOutcome::NotFound)) };
-    Ok(match (action, state) {
-        (ControlAction::Cancel, RunState::Cancelled)
-        | (ControlAction::Pause, RunState::Paused)
-        | (ControlAction::Unpause, RunState::Running)
-        | (ControlAction::Retry, RunState::Running | RunState::Paused) => Err(ControlOutcome::AlreadySo),
-        (ControlAction::Cancel, RunState::Running | RunState::Paused)
-        | (ControlAction::Pause, RunState::Running)
-        | (ControlAction::Unpause, RunState::Paused)
-        | (ControlAction::Retry, RunState::Failed) => Ok(instance),
-        (_, RunState::Completed | RunState::Failed | RunState::Cancelled) => {
-            Err(ControlOutcome::Finished(queries::status(tx.look(), &instance)?))
-        }
+    Ok(match action.admission(state) {
+        Admission::ToBeDone => Ok(instance),
+        Admission::AlreadySo => Err(ControlOutcome::AlreadySo),
+        Admission::Finished => Err(ControlOutcome::Finished(queries::status(tx.look(), &instance)?)),
     })
 }
 
@@ -116,10 +104,7 @@ pub(crate) fn enter(tx: &Tx, run: RunNumber, state: RunState, request: Option<&S
 }
 
 pub(crate) fn request(tx: &mut Tx, instance_id: &str, kind: SignalKind, request: &SignalRequest) -> Outcome<ControlOutcome> {
-    let action = match kind {
-        SignalKind::Cancel => ControlAction::Cancel,
-        SignalKind::Pause => ControlAction::Pause,
-    };
+    let action = ControlAction::from(kind);
     let instance = match admit(tx, instance_id, action)? {
         Ok(instance) => instance,
         Err(outcome) => return Ok(outcome),

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sayiir_core::attribute::SearchAttributes;
 use sayiir_core::branch::{BranchId, Head, JournalRef, LeaseId, Phase, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::EntryKind;
 use sayiir_core::time::Timestamp;
-use sayiir_core::workflow::ConflictPolicy;
-use sayiir_persistence::{Import, ImportOutcome, ImportState, RunState, StartRun};
+use sayiir_persistence::{Import, ImportOutcome, ImportState, RunState};
 
 use crate::fault::{Fault, Outcome};
 use crate::ops::heads::{self, Holds, Place};
@@ -29,30 +27,13 @@ pub(crate) fn import(tx: &mut Tx, import: &Import) -> Outcome<ImportOutcome> {
     } else if import.expected.is_some() {
         return Ok(ImportOutcome::Moved { revision: 0 });
     } else {
-        start::begin(tx, known.as_ref(), &as_start(import), None)?
+        start::begin(tx, known.as_ref(), &import.as_start(), None)?
     };
     put(tx, run, import)?;
     tx.news.due = true;
     tx.news.control = true;
     tx.news.instance(&import.instance_id);
     Ok(ImportOutcome::Imported)
-}
-
-fn as_start(import: &Import) -> StartRun {
-    let Import { instance_id, definition, input, results: _, state: _, first_node, placement, expected: _ } = import.clone();
-    let policy = ConflictPolicy::UseExisting;
-    StartRun {
-        instance_id,
-        definition,
-        policy,
-        input,
-        first_node,
-        placement,
-        nonce: 0,
-        lease: None,
-        trace: None,
-        attributes: SearchAttributes::new(),
-    }
 }
 
 fn refusal(tx: &Tx, instance: &InstanceRow, import: &Import) -> Outcome<Option<ImportOutcome>> {

@@ -7,7 +7,7 @@ use rusqlite::Row;
 use sayiir_core::branch::{BranchId, JournalRef, LeaseId, RunNumber};
 use sayiir_core::journal::{EntryKind, JournalRow};
 use sayiir_core::time::Timestamp;
-use sayiir_core::transition::{Entry, Output};
+use sayiir_core::transition::Entry;
 
 use crate::fault::{Fault, Outcome};
 use crate::rows::{Col, branch_id, col, maybe};
@@ -40,12 +40,8 @@ impl<'a> NewRow<'a> {
     /// A transition's row.
     pub(crate) fn of_entry(run: RunNumber, branch: &'a BranchId, revision: u64, lease: LeaseId, entry: &'a Entry, at: Timestamp) -> Self {
         let Entry { kind, node, attempt, output, error } = entry;
-        let (output, handed_on, same_as) = match output {
-            Output::Nothing => (None, None, None),
-            Output::Value(own) => (Some(own.as_ref()), None, None),
-            Output::Wrapped { own, handed_on } => (Some(own.as_ref()), Some(handed_on.as_ref()), None),
-            Output::SameAs(row) => (None, None, Some(row)),
-        };
+        let (output, handed_on, same_as) = output.parts();
+        let (output, handed_on) = (output.map(AsRef::as_ref), handed_on.map(AsRef::as_ref));
         let error = error.as_deref();
         Self { run, branch, revision, at, lease: Some(lease), kind: *kind, node, attempt: *attempt, output, handed_on, same_as, error }
     }

@@ -102,7 +102,13 @@ pub(crate) async fn serve(address: &str, workload: Workload, in_flight: usize) -
     let many = match workload {
         // One instance at a time has all its branches at once.
         Workload::Fanout => in_flight.max(FANOUT_ROOM),
-        Workload::Linear | Workload::Single | Workload::Long | Workload::Recovery | Workload::Parked | Workload::Pickup => in_flight,
+        Workload::Linear
+        | Workload::Single
+        | Workload::Long
+        | Workload::Recovery
+        | Workload::Parked
+        | Workload::Pickup
+        | Workload::Soak => in_flight,
     };
     let many = std::num::NonZeroUsize::new(many).unwrap_or(std::num::NonZeroUsize::MIN);
     let worker = PooledWorker::builder(store, TaskRegistry::new()).max_concurrent_tasks(many).batch_size(many).build();

@@ -211,6 +211,8 @@ macro_rules! for_each_case {
                 what_ended_long_ago_is_purged
                 what_has_not_ended_is_never_purged
                 nothing_is_left_of_what_was_purged
+            }
+            rewinds {
                 a_rewind_keeps_what_came_before
                 a_rewind_to_a_fork_makes_its_branches_anew
                 a_rewind_fences_the_old_run
@@ -220,6 +222,8 @@ macro_rules! for_each_case {
                 every_state_can_be_rewound
                 a_rewound_branch_goes_where_its_placement_says
                 a_timeline_is_the_journal_without_values
+            }
+            health {
                 everything_is_counted
                 what_may_be_wrong_is_told
                 sessions_that_hold_nothing_are_forgotten

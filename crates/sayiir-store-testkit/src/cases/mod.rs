@@ -9,6 +9,7 @@ pub mod durability;
 pub mod events;
 pub mod fencing;
 pub mod fork_join;
+pub mod health;
 pub mod imports;
 pub mod leases;
 pub mod lifecycle;
@@ -17,6 +18,7 @@ pub mod operations;
 pub mod queries;
 pub mod refusals;
 pub mod requests;
+pub mod rewinds;
 pub mod timers;
 pub mod wakeups;
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use sayiir::core::branch::LeaseId;
 use sayiir::core::journal::EntryKind;
-use sayiir::persistence::{Process, Store, StoreFuture, forward_store};
+use sayiir::persistence::{InstanceFilter, Process, RunState, Store, StoreFuture, forward_store};
 use sayiir::prelude::*;
 
 use crate::measure::{median, peak_rss_mb};
@@ -21,6 +21,10 @@ use crate::{Args, flows};
 pub(crate) const INSTANCES: usize = 500;
 /// How long a step's own work takes.
 const STEP: Duration = Duration::from_millis(5);
+/// How often it is looked whether all have ended.
+const LOOK: Duration = Duration::from_millis(5);
+/// After this long what has not ended is lost.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Submits all, drives them until half of their steps have begun, and dies as by `kill -9`.
 pub(crate) async fn die(address: &str, instances: usize) -> anyhow::Result<()> {
@@ -44,6 +48,7 @@ pub(crate) async fn die(address: &str, instances: usize) -> anyhow::Result<()> {
 /// One round after the crash.
 struct Round {
     seconds: f64,
+    since_crash: f64,
     lost: usize,
     repeated: usize,
     stored: usize,
@@ -86,6 +91,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Report> {
             lost: most(|round| round.lost),
             repeated: most(|round| round.repeated),
             seconds_to_complete: Some(seconds),
+            seconds_since_crash: Some(of(|round| round.since_crash)),
             ..More::default()
         },
     })
@@ -96,6 +102,7 @@ async fn round(args: &Args, ground: &Ground, instances: usize) -> anyhow::Result
     let own = std::env::current_exe()?;
     let died = Command::new(own).args(["recovery", "--instances", &instances.to_string(), "--die-on", &place.address]).output()?;
     ensure!(!died.status.success(), "the first process was to die half-way: {}", String::from_utf8_lossy(&died.stderr));
+    let crashed = Instant::now();
     let stored = stored(&place.store, instances).await?;
     let raw = ground.raw_commits_per_second()?;
 
@@ -113,19 +120,23 @@ async fn round(args: &Args, ground: &Ground, instances: usize) -> anyhow::Result
     let backend = Arc::new(if args.other_host { elsewhere(backend) } else { backend });
     let workflows = WorkflowSet::new().with(Arc::new(flow.clone()));
     let worker = LocalWorker::from_shared(Arc::clone(&backend)).concurrency(instances).spawn(workflows).await?;
-    let client = WorkflowClient::from_shared(backend);
-    let mut lost = 0;
+    // Asking for each instance in turn would take longer than they do.
+    let running = InstanceFilter { states: vec![RunState::Running], limit: Some(1), ..InstanceFilter::default() };
+    while begun.elapsed() < PATIENCE && !backend.list(running.clone()).await?.is_empty() {
+        tokio::time::sleep(LOOK).await;
+    }
+    let (seconds, since_crash) = (begun.elapsed().as_secs_f64(), crashed.elapsed().as_secs_f64());
+    let statements = place.statements().await? - stated;
+    let (client, mut lost) = (WorkflowClient::from_shared(backend), 0);
     for number in 0..instances {
-        let output = client.wait_for(&flow, &format!("bench-{number}"), Some(Duration::from_mins(1))).await;
+        let output = client.wait_for(&flow, &format!("bench-{number}"), Some(Duration::ZERO)).await;
         lost += usize::from(!matches!(output, Ok(6)));
     }
-    let seconds = begun.elapsed().as_secs_f64();
-    let statements = place.statements().await? - stated;
     worker.shutdown();
     worker.join().await?;
     let ran = std::mem::take(&mut *ran.lock().unwrap_or_else(PoisonError::into_inner));
     let repeated = ran.iter().filter(|step| stored.contains(*step)).count();
-    Ok(Round { seconds, lost, repeated, stored: stored.len(), executed: ran.len(), raw, statements })
+    Ok(Round { seconds, since_crash, lost, repeated, stored: stored.len(), executed: ran.len(), raw, statements })
 }
 
 /// The steps that were stored when the process died.

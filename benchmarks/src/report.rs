@@ -49,6 +49,9 @@ pub(crate) struct More {
     /// From the opening of the store after the crash.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) seconds_to_complete: Option<f64>,
+    /// From the crash: on another host the leases of the dead process go on from there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seconds_since_crash: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) seconds_to_park: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]

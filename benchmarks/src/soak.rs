@@ -45,6 +45,8 @@ pub(crate) struct Period {
     tables_mb: f64,
     indexes_mb: f64,
     branch_mb: f64,
+    /// Instances that are kept.
+    instances: i64,
     /// Ended runs whose journals are still to be deleted.
     to_purge: i64,
     rss_mb: f64,
@@ -166,7 +168,8 @@ async fn period(
                  coalesce(sum(pg_total_relation_size(relid)) filter (where relname = 'branch'), 0)::float8, \
                  coalesce(sum(n_dead_tup) filter (where relname = 'branch'), 0)::int8, \
                  coalesce(sum(n_dead_tup) filter (where relname = 'instance'), 0)::int8, \
-                 coalesce(sum(n_dead_tup) filter (where relname = 'journal'), 0)::int8 \
+                 coalesce(sum(n_dead_tup) filter (where relname = 'journal'), 0)::int8, \
+                 coalesce(sum(n_live_tup) filter (where relname = 'instance'), 0)::int8 \
                  from pg_stat_user_tables where schemaname = $1";
     let row = sqlx::query(sizes).bind(schema).fetch_one(&mut *conn).await?;
     // A schema's name here is a plain word of this program's.
@@ -186,6 +189,7 @@ async fn period(
         dead_branches: row.try_get(3)?,
         dead_instances: row.try_get(4)?,
         dead_journal: row.try_get(5)?,
+        instances: row.try_get(6)?,
         to_purge: sqlx::query_scalar(sqlx::AssertSqlSafe(to_purge)).fetch_one(&mut *conn).await?,
         rss_mb: rss_mb(),
     })

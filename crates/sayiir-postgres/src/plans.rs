@@ -10,7 +10,7 @@ use crate::connect::{parse, tuned};
 use crate::ops::claim::{CLAIM_BRANCH, CLAIM_DEFINITIONS, CLAIM_INSTANCE, NEXT_OF_BRANCH, NEXT_OF_DEFINITIONS, NEXT_OF_INSTANCE, RENEW};
 use crate::ops::events::WAKE;
 use crate::ops::journal::{LAST_VALUES, SUB_STEPS, VALUES};
-use crate::ops::purge::REST;
+use crate::ops::purge::{HEADS, REST, STILL_ENDED};
 use crate::ops::views::{BY_KEYS, BY_RUN};
 use crate::options::PostgresOptions;
 use crate::schema;
@@ -34,6 +34,8 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("views", BY_KEYS),
     ("views of a run", BY_RUN),
     ("start", START),
+    ("purge", STILL_ENDED),
+    ("heads of a purge", HEADS),
     ("rest of a purge", REST),
 ];
 

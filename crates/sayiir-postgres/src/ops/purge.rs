@@ -5,7 +5,6 @@ use sayiir_persistence::PurgeRequest;
 use sqlx::Row;
 
 use crate::fault::Outcome;
-use crate::ops::start;
 use crate::rows::{db, micros, most, text};
 use crate::tx::Tx;
 
@@ -40,30 +39,46 @@ const ENDED: &str = "SELECT x.instance_id FROM definition d CROSS JOIN LATERAL (
      WHERE i.definition = d.id AND i.status > 1 AND i.updated_at <= $2 ORDER BY i.updated_at LIMIT $3) x \
      WHERE $1::text IS NULL OR d.name = $1 ORDER BY x.updated_at, x.run LIMIT $3";
 
-/// Removes instances that ended long ago; their journals go later.
+/// Locks those that are still as they were found: somebody may have retried, rewound or replaced one.
+pub(crate) const STILL_ENDED: &str = "SELECT instance_id, run, previous FROM instance WHERE instance_id = ANY ($1::text[]) AND status > 1 \
+     AND updated_at <= $2 ORDER BY instance_id FOR NO KEY UPDATE";
+
+/// Locks the heads of runs in the order of locks (one that failed has some).
+pub(crate) const HEADS: &str = "SELECT FROM branch WHERE run = ANY ($1::bigint[]) ORDER BY run, branch FOR UPDATE";
+
+/// Removes instances that ended long ago, all in a few statements; their journals go later.
 pub(crate) async fn ended(tx: &mut Tx<'_>, request: &PurgeRequest) -> Outcome<u64> {
     let PurgeRequest { workflow, ended_for, limit } = request;
     tx.tell_time().await?;
     let until = tx.now.as_micros().saturating_sub(micros(*ended_for));
     let asked = sqlx::query(ENDED).bind(workflow).bind(until).bind(most(*limit));
     let found = asked.fetch_all(&mut *tx.conn).await?;
-    let mut ids = found.iter().map(|row| text(row, "instance_id")).collect::<Outcome<Vec<_>>>()?;
-    // The order of locks.
-    ids.sort_unstable();
-    let mut removed = 0;
-    for id in ids {
-        let Some(instance) = tx.lock(&id).await? else { continue };
-        // Somebody may have retried, rewound or replaced it before it was locked.
-        let ended = instance.state().is_some() && !instance.is_live() && instance.updated_at.as_micros() <= until;
-        if ended {
-            start::remove(tx, &instance).await?;
-            for run in std::iter::once(instance.run).chain(instance.previous) {
-                later(tx, run).await?;
-            }
-            removed += 1;
-        }
+    let ids = found.iter().map(|row| Ok(row.try_get("instance_id")?)).collect::<Outcome<Vec<&str>>>()?;
+    let locked = sqlx::query(STILL_ENDED).bind(ids).bind(until).fetch_all(&mut *tx.conn).await?;
+    if locked.is_empty() {
+        return Ok(0);
     }
-    Ok(removed)
+    let (mut runs, mut journals) = (Vec::with_capacity(locked.len()), Vec::with_capacity(locked.len()));
+    for row in &locked {
+        let run: i64 = row.try_get("run")?;
+        runs.push(run);
+        journals.extend(std::iter::once(run).chain(row.try_get::<Option<i64>, _>("previous")?));
+        tx.news.instance(&text(row, "instance_id")?);
+    }
+    sqlx::query(HEADS).bind(&runs).execute(&mut *tx.conn).await?;
+    for sql in [
+        "DELETE FROM branch WHERE run = ANY ($1::bigint[])",
+        "DELETE FROM event WHERE run = ANY ($1::bigint[])",
+        "DELETE FROM event_key WHERE run = ANY ($1::bigint[])",
+        "DELETE FROM attribute WHERE run = ANY ($1::bigint[])",
+        "DELETE FROM instance WHERE run = ANY ($1::bigint[])",
+    ] {
+        sqlx::query(sql).bind(&runs).execute(&mut *tx.conn).await?;
+    }
+    let sql = "INSERT INTO purge SELECT unnest($1::bigint[]) ON CONFLICT DO NOTHING";
+    sqlx::query(sql).bind(journals).execute(&mut *tx.conn).await?;
+    (tx.news.purge, tx.news.control) = (true, true);
+    Ok(u64::try_from(locked.len()).unwrap_or(u64::MAX))
 }
 
 /// Notes a run whose journal is no longer wanted.

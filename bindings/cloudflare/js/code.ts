@@ -1,10 +1,9 @@
-// The functions of a workflow as the engine calls them: JSON in, JSON out, errors as texts with what they say about a retry.
+// Workflows as the engine has them: a definition, and the functions at its nodes.
 
-import type { TaskExecutionContext, Workflow } from "@sayiir/flow-js";
-import { decodePayload, encodePayload, runTask } from "@sayiir/flow-js/internal";
+import type { Workflow } from "@sayiir/flow-js";
 import { engine } from "./core.js";
-import { within } from "./context.js";
-import type { Flow } from "../pkg/sayiir_cloudflare.js";
+import { RunningTask } from "./task.js";
+import type { Attempt, Flow } from "../pkg/sayiir_cloudflare.js";
 
 const built = new WeakMap<Workflow, { generation: number; flow: Flow }>();
 
@@ -16,57 +15,17 @@ export function flowOf(workflow: Workflow): Flow {
   if (typeof workflow?.definition !== "object" || workflow.definition === null) {
     throw new TypeError("a workflow is expected: what flow(..).build() gives");
   }
-  const flow = new wasm.Flow(JSON.stringify(workflow.definition), codeOf(workflow));
+  const flow = new wasm.Flow(JSON.stringify(workflow.definition), codeOf(workflow, generation));
   built.set(workflow, { generation, flow });
   return flow;
 }
 
-function codeOf({ code }: Workflow) {
+function codeOf({ code }: Workflow, generation: number) {
   return {
     has: (path: string) => code.has(path),
-    async run(path: string, input: string, context: string): Promise<string> {
-      try {
-        const entry = code.get(path);
-        if (!entry) throw new Error(`no function stands at ${JSON.stringify(path)}`);
-        const value = decodePayload(input);
-        return encodePayload(await within(contextOf(context), () => runTask(entry, value)));
-      } catch (error) {
-        throw failure(error);
-      }
+    run(path: string, input: string, context: string, attempt: Attempt | undefined) {
+      const running = new RunningTask(attempt, generation);
+      return { output: running.output(code.get(path), path, input, context), abort: () => running.abort(path) };
     },
   };
-}
-
-function contextOf(json: string): TaskExecutionContext {
-  const { workflowMetadataJson, ...context } = JSON.parse(json);
-  return Object.freeze(workflowMetadataJson === null ? context : { ...context, workflowMetadataJson });
-}
-
-/** What a task threw, as the engine reads it. */
-function failure(error: unknown): { text: string; never?: true; afterMs?: number } {
-  const { retryable, retryAfterMs } = (error ?? {}) as { retryable?: unknown; retryAfterMs?: unknown };
-  return {
-    text: described(error, new Set()),
-    ...(retryable === false && { never: true as const }),
-    ...(typeof retryAfterMs === "number" && { afterMs: retryAfterMs }),
-  };
-}
-
-/** Message, stack and causes. */
-function described(error: unknown, seen: Set<unknown>): string {
-  if (!(error instanceof Error)) return typeof error === "string" ? error : `${describe(error)} was thrown`;
-  seen.add(error);
-  const head = `${error.name}: ${error.message}`;
-  const stack = String(error.stack ?? "");
-  const frames = stack.split("\n").filter((line) => /^\s+at /.test(line));
-  const own = [head, ...frames].join("\n");
-  return error.cause === undefined || seen.has(error.cause) ? own : `${own}\nCaused by: ${described(error.cause, seen)}`;
-}
-
-function describe(value: unknown): string {
-  try {
-    return JSON.stringify(value) ?? String(value);
-  } catch {
-    return String(value);
-  }
 }

@@ -1,14 +1,9 @@
 // The engine's instance of WebAssembly, one for each isolate. A panic ends it: what is on its way fails, and the next call
 // gets a fresh one. Objects of an instance that has ended are never used again.
 
-import { BackendError, TaskError, WorkflowError } from "@sayiir/flow-js";
 import * as wasm from "../pkg/sayiir_cloudflare.js";
 import module from "../pkg/sayiir_cloudflare_bg.wasm";
-
-/** The id belongs to an instance that is there already, and the conflict policy is to refuse. */
-export class InstanceAlreadyExistsError extends BackendError {
-  override name = "InstanceAlreadyExistsError";
-}
+import { errorOf, typed } from "./errors.js";
 
 /** Counts the instances of the engine. */
 let generation = 0;
@@ -26,11 +21,17 @@ export function engine(): { wasm: typeof wasm; generation: number } {
   return { wasm, generation };
 }
 
+/** Whether objects of this generation may still be used. */
+export function isOf(other: number): boolean {
+  return state === "live" && generation === other;
+}
+
 function panicked(text: string): void {
   state = "dead";
   const failed = [...onTheirWay];
   onTheirWay.clear();
-  for (const reject of failed) reject(new WorkflowError(`the engine panicked: ${text}; what is stored is whole, and the next call finds a fresh engine`));
+  const said = `the engine panicked: ${text}; what is stored is whole, and the next call finds a fresh engine`;
+  for (const reject of failed) reject(errorOf("panic", said));
 }
 
 /** Calls the engine and reads the JSON of its answer. */
@@ -62,26 +63,6 @@ async function begin(start: (core: ReturnType<typeof engine>) => Promise<string>
       panicked(error.message);
     }
     return await new Promise<never>(() => {});
-  }
-}
-
-/** An error of the engine as one of the package's classes. */
-export function typed(error: unknown): Error {
-  if (error instanceof Error) return error;
-  const { kind, message } = error as { kind?: string; message?: string };
-  const text = message ?? String(error);
-  switch (kind) {
-    case "already_exists":
-      return new InstanceAlreadyExistsError(text);
-    case "backend":
-    case "definition_mismatch":
-    case "not_found":
-    case "refused":
-      return new BackendError(text);
-    case "task":
-      return new TaskError(text);
-    default:
-      return new WorkflowError(text);
   }
 }
 

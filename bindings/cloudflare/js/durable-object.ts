@@ -1,10 +1,20 @@
 // An object that holds instances in its own SQLite and wakes them by itself: no cron is needed.
 
 import type { Workflow, WorkflowStatus } from "@sayiir/flow-js";
-import { WorkflowError } from "@sayiir/flow-js";
 import { DurableObject } from "cloudflare:workers";
 import { durable } from "./database.js";
-import { Engine, type EngineOptions, type HistoryEntry, type InstanceSummary, type ListOptions, type Resumed, type RunOptions } from "./engine.js";
+import {
+  Engine,
+  type EngineOptions,
+  type HistoryEntry,
+  type InstanceSummary,
+  type ListOptions,
+  type Resumed,
+  type RunOptions,
+  type StartOptions,
+  type TaskProgress,
+} from "./engine.js";
+import { errorOf, leaving } from "./errors.js";
 
 /** So long after an alarm that failed it is tried again. */
 const AGAIN_MS = 5_000;
@@ -36,63 +46,71 @@ export abstract class SayiirDurableObject<Env = unknown> extends DurableObject<E
   }
 
   /** Starts an instance and drives it until it has ended, is paused, or waits. */
-  async run(workflow: string, instanceId: string, input: unknown, options: RunOptions & EngineOptions = {}): Promise<WorkflowStatus> {
-    const found = this.workflows().find(({ workflowId }) => workflowId === workflow);
-    if (!found) throw new WorkflowError(`this object runs no workflow ${JSON.stringify(workflow)}: ${this.#known()}`);
-    return await this.#engine(options).run(found, instanceId, input, options);
+  async run(workflow: string, instanceId: string, input: unknown, options: StartOptions & EngineOptions = {}): Promise<WorkflowStatus> {
+    return await this.#answer((engine) => engine.run(this.#named(workflow), instanceId, input, options), options);
+  }
+
+  /** Stores a new instance; the alarm drives it. */
+  async submit(workflow: string, instanceId: string, input: unknown, options: StartOptions & EngineOptions = {}): Promise<WorkflowStatus> {
+    return await this.#answer((engine) => engine.submit(this.#named(workflow), instanceId, input, options), options);
   }
 
   /** Drives an instance on from where it stands. */
   async resume(instanceId: string, options: RunOptions = {}): Promise<WorkflowStatus> {
-    const engine = this.#engine();
-    const hash = await engine.definitionOf(instanceId);
-    const found = this.workflows().find(({ definitionHash }) => definitionHash === hash) ?? this.workflows()[0];
-    if (!found) throw new WorkflowError(`this object runs no workflow of the instance ${JSON.stringify(instanceId)}: ${this.#known()}`);
-    return await engine.resume(found, instanceId, options);
+    return await this.#answer(async (engine) => {
+      const hash = await engine.definitionOf(instanceId);
+      const found = this.workflows().find(({ definitionHash }) => definitionHash === hash) ?? this.workflows()[0];
+      if (!found) throw errorOf("unknown_workflow", `this object runs no workflow of the instance ${JSON.stringify(instanceId)}: ${this.#known()}`);
+      return await engine.resume(found, instanceId, options);
+    });
   }
 
   async resumeAll(): Promise<Resumed> {
-    return await this.#engine().resumeAll(this.workflows(), { limit: AT_ONCE });
+    return await this.#answer((engine) => engine.resumeAll(this.workflows(), { limit: AT_ONCE }));
   }
 
   async cancel(instanceId: string, options?: { readonly reason?: string; readonly cancelledBy?: string }): Promise<WorkflowStatus> {
-    return await this.#engine().cancel(instanceId, options);
+    return await this.#answer((engine) => engine.cancel(instanceId, options));
   }
 
   async pause(instanceId: string, options?: { readonly reason?: string; readonly pausedBy?: string }): Promise<WorkflowStatus> {
-    return await this.#engine().pause(instanceId, options);
+    return await this.#answer((engine) => engine.pause(instanceId, options));
   }
 
   async unpause(instanceId: string): Promise<WorkflowStatus> {
-    return await this.#engine().unpause(instanceId);
+    return await this.#answer((engine) => engine.unpause(instanceId));
   }
 
   async retry(instanceId: string): Promise<WorkflowStatus> {
-    return await this.#engine().retry(instanceId);
+    return await this.#answer((engine) => engine.retry(instanceId));
   }
 
   async sendSignal(instanceId: string, name: string, payload?: unknown, options?: { readonly key?: string }): Promise<void> {
-    await this.#engine().sendSignal(instanceId, name, payload, options);
+    await this.#answer((engine) => engine.sendSignal(instanceId, name, payload, options));
   }
 
   async status(instanceId: string): Promise<WorkflowStatus> {
-    return await this.#engine().status(instanceId);
+    return await this.#answer((engine) => engine.status(instanceId));
   }
 
   async result(instanceId: string): Promise<unknown> {
-    return await this.#engine().result(instanceId);
+    return await this.#answer((engine) => engine.result(instanceId));
+  }
+
+  async progress(instanceId: string): Promise<TaskProgress[]> {
+    return await this.#answer((engine) => engine.progress(instanceId));
   }
 
   async list(options?: ListOptions): Promise<InstanceSummary[]> {
-    return await this.#engine().list(options);
+    return await this.#answer((engine) => engine.list(options));
   }
 
   async history(instanceId: string): Promise<HistoryEntry[]> {
-    return await this.#engine().history(instanceId);
+    return await this.#answer((engine) => engine.history(instanceId));
   }
 
   async delete(instanceId: string): Promise<boolean> {
-    return await this.#engine().delete(instanceId);
+    return await this.#answer((engine) => engine.delete(instanceId));
   }
 
   /** Drives on what is due. Called by the runtime; an object of yours with alarms of its own calls `super.alarm()`. */
@@ -113,9 +131,20 @@ export abstract class SayiirDurableObject<Env = unknown> extends DurableObject<E
     return names.length === 0 ? "its workflows() are none" : `its workflows() are ${names.join(", ")}`;
   }
 
-  #engine(options: EngineOptions = {}): Engine {
+  #named(workflow: string): Workflow {
+    const found = this.workflows().find(({ workflowId }) => workflowId === workflow);
+    if (!found) throw errorOf("unknown_workflow", `this object runs no workflow ${JSON.stringify(workflow)}: ${this.#known()}`);
+    return found;
+  }
+
+  /** Asks the engine. An error has its code in its name: on the other side of the RPC it is the begin of the text, and no class is left. */
+  async #answer<T>(ask: (engine: Engine) => Promise<T>, options: EngineOptions = {}): Promise<T> {
     const database = durable(this.ctx.storage, () => this.#setAlarm());
-    return new Engine(database, this.ctx, { ...this.engineOptions(), ...options });
+    try {
+      return await ask(new Engine(database, this.ctx, { ...this.engineOptions(), ...options }));
+    } catch (error) {
+      throw leaving(error);
+    }
   }
 
   /**

@@ -1,11 +1,12 @@
 // The engine as users see it.
 
-import { TaskError, WorkflowError } from "@sayiir/flow-js";
-import type { ConflictPolicy, Workflow, WorkflowStatus } from "@sayiir/flow-js";
+import type { ConflictPolicy, SearchAttribute, Workflow, WorkflowStatus } from "@sayiir/flow-js";
 import { decodePayload, encodePayload } from "@sayiir/flow-js/internal";
+import { type AttributeFilter, readAttributes, type SearchAttributes, toldAttributes, toldFilters } from "./attributes.js";
 import { flowOf } from "./code.js";
 import { call, engine } from "./core.js";
 import { d1, type Database } from "./database.js";
+import { errorOf } from "./errors.js";
 import type { Core } from "../pkg/sayiir_cloudflare.js";
 
 /** How an engine works. */
@@ -18,17 +19,27 @@ export interface EngineOptions {
   readonly timeBudgetMs?: number;
 }
 
-/** Options of one run. */
+/** Options of one call that drives. */
 export interface RunOptions {
-  readonly conflictPolicy?: ConflictPolicy;
   readonly timeBudgetMs?: number;
+}
+
+/** Options of a start. */
+export interface StartOptions extends RunOptions {
+  readonly conflictPolicy?: ConflictPolicy;
+  /** By what the instance can be found: see `list`. */
+  readonly searchAttributes?: SearchAttributes;
 }
 
 /** Options of `resumeAll`. */
 export interface ResumeAllOptions {
   /** The most that is taken up in one call; 10 unless set. */
   readonly limit?: number;
-  /** Taken for the sake of older programs. Leases say more exactly whether an instance was left: it is taken up when `leaseMs` are over. */
+  /**
+   * The most seconds after which an instance must be taken up that an isolate left which is gone; 300 unless set. It is taken up as soon as
+   * its lease is over, which is earlier: a `staleAfter` that is shorter than `leaseMs` is refused, for nobody can tell before that whether
+   * the isolate is gone.
+   */
   readonly staleAfter?: number;
   readonly timeBudgetMs?: number;
 }
@@ -51,15 +62,31 @@ export interface InstanceSummary {
   readonly status: WorkflowStatus["status"];
   readonly createdAt: string;
   readonly updatedAt: string;
+  readonly searchAttributes: Readonly<Record<string, SearchAttribute>>;
+}
+
+/** What a running task said about how far it is. */
+export interface TaskProgress {
+  readonly nodePath: string;
+  readonly attempt: number;
+  readonly progress: unknown;
+  readonly at: string;
 }
 
 /** Which instances to list. */
 export interface ListOptions {
   readonly status?: WorkflowStatus["status"];
   readonly workflow?: string;
+  /** Only instances that have all of these: a value each, or bounds of a number or an instant. */
+  readonly searchAttributes?: Readonly<Record<string, AttributeFilter>>;
+  /** The most that are listed; 1000 unless set. */
   readonly limit?: number;
-  /** The last id of the page before. */
+  /** In order of ids, unless set: or the run that was started last first. */
+  readonly order?: "by_id" | "newest_first";
+  /** In order of ids: the last id of the page before. */
   readonly after?: string;
+  /** With the newest first: the last `run` of the page before. */
+  readonly before?: number;
 }
 
 /** A row of an instance's journal. */
@@ -103,14 +130,14 @@ export class Engine {
   }
 
   /** Starts an instance and drives it until it has ended, is paused, or waits for a delay or a signal. */
-  async run<In, Out>(workflow: Workflow<In, Out>, instanceId: string, input: In, options: RunOptions = {}): Promise<WorkflowStatus<Out>> {
-    const json = JSON.stringify({ ...this.#runOptions(options), conflictPolicy: options.conflictPolicy ?? this.#options.conflictPolicy });
+  async run<In, Out>(workflow: Workflow<In, Out>, instanceId: string, input: In, options: StartOptions = {}): Promise<WorkflowStatus<Out>> {
+    const json = this.#startOptions(options);
     return statusOf(await this.#call((core) => core.run(flowOf(workflow), instanceId, encodePayload(input), json, false)));
   }
 
   /** Stores a new instance, and drives nothing: `resume`, `resumeAll` or an alarm does. */
-  async submit<In, Out>(workflow: Workflow<In, Out>, instanceId: string, input: In, options: RunOptions = {}): Promise<WorkflowStatus<Out>> {
-    const json = JSON.stringify({ conflictPolicy: options.conflictPolicy ?? this.#options.conflictPolicy });
+  async submit<In, Out>(workflow: Workflow<In, Out>, instanceId: string, input: In, options: StartOptions = {}): Promise<WorkflowStatus<Out>> {
+    const json = this.#startOptions(options);
     return statusOf(await this.#call((core) => core.submit(flowOf(workflow), instanceId, encodePayload(input), json)));
   }
 
@@ -122,7 +149,8 @@ export class Engine {
 
   /** Drives on what is due, signalled, or was left by an isolate that is gone: call it from a cron trigger. */
   async resumeAll(workflows: Workflow | readonly Workflow[], options: ResumeAllOptions = {}): Promise<Resumed> {
-    const { limit = 10, timeBudgetMs = this.#options.timeBudgetMs } = options;
+    const { limit = 10, staleAfter = 300, timeBudgetMs = this.#options.timeBudgetMs } = options;
+    this.#checkStale(staleAfter);
     return await this.#call((core) => {
       const flows = new (engine().wasm.Flows)();
       for (const workflow of Array.isArray(workflows) ? workflows : [workflows]) flows.add(flowOf(workflow));
@@ -169,9 +197,18 @@ export class Engine {
     return outputOf(await this.status(instanceId), `instance ${JSON.stringify(instanceId)}`) as Out;
   }
 
-  /** Instances in order of their ids. */
-  async list(options: ListOptions = {}): Promise<InstanceSummary[]> {
-    return await this.#call((core) => core.list(JSON.stringify(options)));
+  /** What the running tasks of an instance last said with `reportProgress`. */
+  async progress(instanceId: string): Promise<TaskProgress[]> {
+    const all: { progress: string }[] = await this.#call((core) => core.progress(instanceId));
+    return all.map((one) => ({ ...one, progress: decodePayload(one.progress) })) as TaskProgress[];
+  }
+
+  /** Instances, in order of their ids or the newest first. */
+  async list({ order = "by_id", searchAttributes = {}, ...options }: ListOptions = {}): Promise<InstanceSummary[]> {
+    if (order !== "by_id" && order !== "newest_first") throw new TypeError(`the order is "by_id" or "newest_first", not ${JSON.stringify(order)}`);
+    const json = JSON.stringify({ ...options, newestFirst: order === "newest_first", searchAttributes: toldFilters(searchAttributes) });
+    const all: { searchAttributes: Record<string, Record<string, unknown>> }[] = await this.#call((core) => core.list(json));
+    return all.map((one) => ({ ...one, searchAttributes: readAttributes(one.searchAttributes) })) as InstanceSummary[];
   }
 
   /** All that happened to an instance. */
@@ -194,6 +231,20 @@ export class Engine {
     return await this.#call((core) => core.definition(instanceId));
   }
 
+  #checkStale(staleAfter: number): void {
+    if (typeof staleAfter === "number" && staleAfter * 1000 >= this.#leaseMs) return;
+    const why = `instances are held for leaseMs (${this.#leaseMs}), and before that nobody can tell whether their isolate is gone`;
+    throw errorOf("wrong", `resumeAll cannot keep a staleAfter of ${staleAfter} s: ${why}. Give Engine.create a shorter leaseMs, or leave staleAfter out`);
+  }
+
+  get #leaseMs(): number {
+    return this.#options.leaseMs ?? 10_000;
+  }
+
+  #startOptions({ conflictPolicy = this.#options.conflictPolicy, searchAttributes = {}, ...options }: StartOptions): string {
+    return JSON.stringify({ ...this.#runOptions(options), conflictPolicy, searchAttributes: toldAttributes(searchAttributes) });
+  }
+
   #runOptions({ timeBudgetMs = this.#options.timeBudgetMs }: RunOptions): { timeBudgetMs: number | undefined } {
     return { timeBudgetMs };
   }
@@ -201,7 +252,7 @@ export class Engine {
   async #call(start: (core: Core) => Promise<string>): Promise<any> {
     const answer = await call(({ wasm, generation }) => {
       if (this.#core?.generation !== generation) {
-        const core = new wasm.Core(this.#database, this.#options.leaseMs ?? 10_000, this.#database.remote, prepared.has(this.#home));
+        const core = new wasm.Core(this.#database, this.#leaseMs, this.#database.remote, prepared.has(this.#home));
         this.#core = { generation, core };
       }
       return start(this.#core.core);
@@ -224,6 +275,6 @@ function statusOf(status: any): any {
 
 function outputOf(status: WorkflowStatus, whose: string): unknown {
   if (status.status === "completed") return status.output;
-  if (status.status === "failed") throw new TaskError(status.error);
-  throw new WorkflowError(`${whose} has no output: it is ${status.status}`);
+  if (status.status === "failed") throw errorOf("failed", status.error);
+  throw errorOf("no_output", `${whose} has no output: it is ${status.status}`);
 }

@@ -6,7 +6,9 @@
 
 export * from "@sayiir/flow-js";
 export { getTaskContext } from "./context.js";
-export { failByPanic, InstanceAlreadyExistsError } from "./core.js";
+export type { AttributeFilter, SearchAttributes } from "./attributes.js";
+export { failByPanic } from "./core.js";
+export { type EngineErrorCode, InstanceAlreadyExistsError, withTypedErrors, workflowErrorOf } from "./errors.js";
 export { SayiirDurableObject } from "./durable-object.js";
 export {
   Engine,
@@ -18,4 +20,6 @@ export {
   type Resumed,
   type RunOptions,
   runWorkflow,
+  type StartOptions,
+  type TaskProgress,
 } from "./engine.js";

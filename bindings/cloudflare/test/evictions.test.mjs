@@ -1,5 +1,5 @@
-// The isolate is thrown away: right before and right after every write, and while every task runs. The work goes on from
-// there to the reference's answer, and no step whose result was stored runs again.
+// The isolate or the object is thrown away: right before and right after every write, and while every task runs. The work goes on
+// from there to the reference's answer, and no step whose result was stored runs again. What is asked or answered can be lost, too.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -47,12 +47,35 @@ function drive(world, store, name, id, input, options) {
     .catch((error) => error);
 }
 
+/** Asks again when the object goes meanwhile: it may be its alarm that came to the place where it does. */
+async function insist(ask) {
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!/thrown away by the test/.test(error.message)) throw error;
+    }
+  }
+}
+
 /** The caller, who got no answer, asks again. Gives the paths that ran in the new isolate. */
 async function goOn(world, store, name, input, id, expected) {
-  await world.call(store, "run", [name, id, input], { engine: { ...engine, conflictPolicy: "use_existing" } });
-  const status = await world.finish(store, name, id, { engine });
+  await insist(() => world.call(store, "run", [name, id, input], { engine: { ...engine, conflictPolicy: "use_existing" } }));
+  const status = await insist(() => world.finish(store, name, id, { engine }));
   assert.deepEqual(status, { status: "completed", output: expected.output }, id);
   return world.ran.filter((one) => one.instanceId === id && one.isolate > 1).map(({ nodePath }) => nodePath);
+}
+
+/** An undisturbed run's writes, and every place before and after one of them. */
+async function placesOf(world, store, name, input, signals) {
+  const probe = newId("probe");
+  await send(world, store, probe, signals);
+  const status = await drive(world, store, name, probe, input, { tag: probe, engine });
+  assert.equal(status.status, "completed", String(status));
+  const writes = world.writes(probe);
+  assert.ok(writes >= 2, `${name} made ${writes} writes`);
+  const places = Array.from({ length: writes }, (_, n) => ["before", "after"].map((when) => ({ id: newId(`${name}-${when}-${n + 1}`), at: n + 1, when }))).flat();
+  return { writes, places };
 }
 
 /** Some at a time. */
@@ -70,15 +93,8 @@ for (const [name, input, signals = {}] of CASES) {
     const world = await new World().start();
     try {
       const expected = await reference(flows[name], input, signals);
-      // A run that nothing disturbs says how many writes there are.
-      const probe = newId("probe");
-      await send(world, "d1", probe, signals);
-      await drive(world, "d1", name, probe, input, { tag: probe, engine });
-      const writes = world.writes(probe);
-      assert.ok(writes >= 2, `${name} made ${writes} writes`);
-
       // One instance for each place, all held there; then the isolate goes, and with it all that was under way.
-      const places = Array.from({ length: writes }, (_, n) => ["before", "after"].map((when) => ({ id: newId(`${name}-${when}-${n + 1}`), at: n + 1, when }))).flat();
+      const { writes, places } = await placesOf(world, "d1", name, input, signals);
       let held = 0;
       await each(places, async (place) => {
         const { id, at, when } = place;
@@ -128,6 +144,56 @@ for (const store of ["d1", "do"]) {
           assert.ok(again.includes(path), `${id}: ${path} was never finished`);
           for (const one of stored) assert.ok(!again.includes(one), `${id}: ${one} was stored and ran again`);
         });
+      } finally {
+        await world.end();
+      }
+    });
+  }
+}
+
+for (const [name, input, signals = {}] of CASES) {
+  test(`do: ${name}, its object thrown away before and after each of its writes`, { timeout: 240_000 }, async () => {
+    const world = await new World().start();
+    try {
+      const expected = await reference(flows[name], input, signals);
+      const { writes, places } = await placesOf(world, "do", name, input, signals);
+      let thrown = 0;
+      await each(places, async ({ id, at, when }) => {
+        await send(world, "do", id, signals);
+        let [stored, ranBefore] = [[], 0];
+        void world.hold(id, at, when, "abort", async () => {
+          stored = await storedPaths(world, "do", id);
+          ranBefore = world.ran.length;
+          thrown += 1;
+        });
+        await drive(world, "do", name, id, input, { tag: id, engine });
+        await goOn(world, "do", name, input, id, expected);
+        const again = world.ran.slice(ranBefore).filter((one) => one.instanceId === id).map(({ nodePath }) => nodePath);
+        for (const path of stored) assert.ok(!again.includes(path), `${id}: ${path} was stored and ran again`);
+        assert.deepEqual([...new Set(world.pathsOf(id))].toSorted(), expected.ran.toSorted(), id);
+      });
+      assert.ok(thrown >= writes, `${thrown} of ${places.length} were thrown away`);
+    } finally {
+      await world.end();
+    }
+  });
+}
+
+for (const store of ["d1", "do"]) {
+  for (const [name, input, signals = {}] of CASES) {
+    test(`${store}: ${name}, each of its requests and each reply to one lost`, { timeout: 240_000 }, async () => {
+      const world = await new World().start();
+      try {
+        const expected = await reference(flows[name], input, signals);
+        const { writes, places } = await placesOf(world, store, name, input, signals);
+        let lost = 0;
+        await each(places, async ({ id, at, when }) => {
+          await send(world, store, id, signals);
+          void world.hold(id, at, when, "lose").then(() => (lost += 1));
+          assert.deepEqual(await drive(world, store, name, id, input, { tag: id, engine }), { status: "completed", output: expected.output }, id);
+          assert.deepEqual(world.pathsOf(id).toSorted(), expected.ran.toSorted(), `${id}: each step once`);
+        });
+        assert.ok(lost >= writes, `${lost} of ${places.length} were lost`);
       } finally {
         await world.end();
       }

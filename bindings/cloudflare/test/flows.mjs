@@ -2,7 +2,7 @@
 
 import { branch, branchFlow, flow, LoopResult } from "@sayiir/flow-js";
 
-export function makeFlows(note) {
+export function makeFlows(note, { context = () => undefined, die = () => {} } = {}) {
   const task = (name, fn) => async (input) => {
     await note(name);
     return fn(input);
@@ -106,11 +106,51 @@ export function makeFlows(note) {
 
   const steps10 = Array.from({ length: 10 }).reduce((chain, _, n) => chain.then(`s${n}`, task(`s${n}`, (x) => x + 1)), flow("steps10")).build();
 
+  const parts = flow("parts")
+    .then(
+      "import",
+      async (x) => {
+        await note("import");
+        const rows = await context().checkpoint("download", async () => (await note("download"), { x, bytes: new Uint8Array([1, 2]), left: undefined }));
+        const count = await context().checkpoint("load", async () => (await note("load"), rows.bytes.length));
+        return { rows, count };
+      },
+      { retry: { maxAttempts: 3, initialDelay: 10 } },
+    )
+    .build();
+
+  const twice = flow("twice")
+    .then("part", async () => (await context().checkpoint("a", () => 1)) + (await context().checkpoint("a", () => 2)), { retries: 5 })
+    .build();
+
+  const report = flow("report")
+    .then("work", async (x) => {
+      await context().reportProgress({ done: 1, of: 3 });
+      await context().setSearchAttribute("stage", "half");
+      await note("work");
+      return x;
+    })
+    .build();
+
+  /** Ends when its signal says so, and says so. */
+  const patient = async (x) => {
+    await note("begun");
+    const { signal } = context();
+    if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    await note(`heard ${signal.reason.name}`);
+    return x;
+  };
+  const limited = flow("limited").then("patient", patient, { timeout: 100 }).build();
+  const unlimited = flow("unlimited").then("patient", patient).build();
+
+  /** Ends its object in the very turn in which it is called, once. */
+  const deadly = flow("deadly").then("die", (x) => (die(), x + 1)).build();
+
   const forkSignal = flow("fork-signal")
     .fork([branch("kept", task("kept", (x) => x)), branchFlow("asked", (sub) => sub.then("question", task("question", (x) => x)).waitForSignal("answer", "answer"))])
     .join("both", task("both", ([kept, answer]) => ({ kept, answer })))
     .build();
 
-  const all = [forkSignal, flaky, slow, longDelay, many, steps10, linear, fork, route, loop, delay, signal, signalTimeout, child, children, everything, bytes, big];
+  const all = [parts, twice, report, limited, unlimited, deadly, forkSignal, flaky, slow, longDelay, many, steps10, linear, fork, route, loop, delay, signal, signalTimeout, child, children, everything, bytes, big];
   return Object.fromEntries(all.map((workflow) => [workflow.workflowId, workflow]));
 }

@@ -12,6 +12,16 @@ import { Miniflare, Response } from "miniflare";
 
 const here = dirname(fileURLToPath(import.meta.url));
 
+/** Puts `faulty-database.mjs` between objects and their SQLite. */
+const faults = {
+  name: "faults",
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\/database\.js$/ }, ({ importer }) =>
+      importer.endsWith("durable-object.js") ? { path: join(here, "faulty-database.mjs") } : undefined,
+    );
+  },
+};
+
 /** The worker as modules: one of JavaScript, and the WebAssembly. */
 let modules;
 export async function bundle(entry = join(here, "worker.mjs")) {
@@ -25,6 +35,7 @@ export async function bundle(entry = join(here, "worker.mjs")) {
       target: "es2022",
       conditions: ["workerd", "worker", "browser"],
       external: ["cloudflare:*", "node:*"],
+      plugins: entry.endsWith("/worker.mjs") ? [faults] : [],
       loader: { ".wasm": "copy", ".html": "text" },
       assetNames: "[name]",
       metafile: true,
@@ -43,9 +54,11 @@ export async function bundle(entry = join(here, "worker.mjs")) {
 
 /** What came back as an error from the worker. */
 export class Refused extends Error {
-  constructor({ name, message, stack }) {
+  constructor({ name, message, stack, code, classes }) {
     super(message);
     this.name = name;
+    this.code = code;
+    this.classes = classes;
     this.remoteStack = stack;
   }
 }
@@ -57,7 +70,7 @@ export class World {
   #waiting = [];
   /** Every task that ran: { name, instanceId, nodePath, attempt, idempotencyKey, isolate }. */
   ran = [];
-  /** By tag: which gate to hold, { at, when, hit() }, and how many were passed. */
+  /** By tag: what happens at which gate, { at, when, act, hit() }, and how many were passed. */
   #holds = new Map();
   #passed = new Map();
   /** What a task is told to do when it reports: by name, a function that gives what to do. */
@@ -123,10 +136,13 @@ export class World {
     return await this.#mf.getD1Database("DB");
   }
 
-  /** Holds the worker at the `at`th write of the requests with this tag, before or after it. Resolves when it is there. */
-  hold(tag, at, when) {
+  /**
+   * Before or after the `at`th write of the requests with this tag: holds the worker there (`act` is not given), throws the object away
+   * (`"abort"`), or loses what was asked or answered (`"lose"`). `meet` is waited for first. Resolves when it is there.
+   */
+  hold(tag, at, when, act, meet = async () => {}) {
     const { promise, resolve } = deferred();
-    this.#holds.set(tag, { at, when, hit: resolve });
+    this.#holds.set(tag, { at, when, act, meet, hit: resolve });
     return promise;
   }
 
@@ -160,8 +176,10 @@ export class World {
     if (when === "before") this.#passed.set(tag, this.writes(tag) + 1);
     const hold = this.#holds.get(tag);
     if (hold && hold.at === this.writes(tag) && hold.when === when) {
+      this.#holds.delete(tag);
+      await hold.meet();
       hold.hit();
-      return await forever();
+      return hold.act ? Response.json({ act: hold.act }) : await forever();
     }
     return Response.json({});
   }

@@ -1,8 +1,19 @@
 // The worker under test: calls engines as it is told over HTTP, and reports every task and every write.
 
-import { Engine, getTaskContext, runWorkflow, SayiirDurableObject } from "@sayiir/cloudflare";
+import {
+  BackendError,
+  Engine,
+  getTaskContext,
+  InstanceAlreadyExistsError,
+  runWorkflow,
+  SayiirDurableObject,
+  TaskError,
+  withTypedErrors,
+  WorkflowError,
+} from "@sayiir/cloudflare";
 import { decodePayload, encodePayload } from "@sayiir/flow-js";
 import { env } from "cloudflare:workers";
+import { ask, obey, watch } from "./faulty-database.mjs";
 import { makeFlows } from "./flows.mjs";
 
 const flows = makeFlows(async (name) => {
@@ -13,7 +24,21 @@ const flows = makeFlows(async (name) => {
   });
   const { fail, error } = await response.json();
   if (fail) throw Object.assign(new Error(fail), error);
+}, {
+  context: getTaskContext,
+  die() {
+    const { instanceId } = getTaskContext();
+    if (died.has(instanceId)) return;
+    died.add(instanceId);
+    objects.get(instanceId).abort("a task ends its object");
+  },
 });
+
+/** Instances whose task has ended their object. */
+const died = new Set();
+
+/** Objects by the instances that they were asked to run. */
+const objects = new Map();
 
 export default {
   async fetch(request) {
@@ -21,7 +46,9 @@ export default {
     try {
       return new Response(encodePayload({ ok: await perform(store, method, args, options) }));
     } catch (error) {
-      return new Response(encodePayload({ error: { name: error?.name ?? "none", message: error?.message ?? String(error), stack: String(error?.stack) } }));
+      const classes = [WorkflowError, TaskError, BackendError, InstanceAlreadyExistsError].filter((one) => error instanceof one).map(({ name }) => name);
+      const { name = "none", message = String(error), stack, code } = error ?? {};
+      return new Response(encodePayload({ error: { name, message, stack: String(stack), code, classes } }));
     }
   },
 
@@ -40,15 +67,23 @@ export class Instances extends SayiirDurableObject {
   workflows() {
     return Object.values(flows);
   }
+
+  /** With a tag, the test is asked before and after each write of this object, until the object is thrown away. */
+  async run(workflow, id, input, { tag, ...options } = {}) {
+    if (tag) watch(this.ctx, tag);
+    if (workflow === "deadly") objects.set(id, this.ctx);
+    return await super.run(workflow, id, input, options);
+  }
 }
 
-async function perform(store, method, args, { tag, object, engine: options = {} }) {
+async function perform(store, method, args, { tag, object, untyped, engine: options = {} }) {
   if (method === "runWorkflow") return await runWorkflow(flows[args[0]], args[1]);
   if (store === "do") {
     const id = object ?? (method === "run" || method === "resume" ? args[1] : args[0]);
-    const stub = env.INSTANCES.get(env.INSTANCES.idFromName(id));
-    if (method === "run") return await stub.run(args[0], args[1], args[2], { ...options, ...args[3] });
-    if (method === "resume") return await stub.resume(args[1]);
+    const bare = env.INSTANCES.get(env.INSTANCES.idFromName(id));
+    const stub = untyped ? bare : withTypedErrors(bare);
+    if (method === "run") return await stub.run(args[0], args[1], args[2], { ...options, ...args[3], tag });
+    if (method === "resume") return await stub.resume(args[1], args[2]);
     if (method === "list") return await stub.list(...args);
     return await stub[method](...args);
   }
@@ -73,9 +108,7 @@ async function perform(store, method, args, { tag, object, engine: options = {} 
 
 /** A database that asks the test before and after each of its batches. */
 function watched(db, tag, counts) {
-  const gate = async (when) => {
-    await env.TEST.fetch("http://test/gate", { method: "POST", body: JSON.stringify({ tag, when }) });
-  };
+  const gate = async (when) => obey(await ask(tag, when));
   return new Proxy(db, {
     get(target, key) {
       if (key === "batch") {

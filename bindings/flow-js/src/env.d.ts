@@ -4,3 +4,8 @@ declare class TextEncoder {
 }
 declare function atob(text: string): string;
 declare function btoa(text: string): string;
+interface AbortSignal {
+  readonly aborted: boolean;
+  readonly reason: any;
+  throwIfAborted(): void;
+}

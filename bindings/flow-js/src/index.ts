@@ -26,6 +26,7 @@ export type { AnySchema, InferInput, InferOutput, StandardSchema, ZodLike } from
 export type {
   ConflictPolicy,
   DurableRunOptions,
+  SearchAttribute,
   TaskExecutionContext,
   WorkerOptions,
   WorkflowClientOptions,

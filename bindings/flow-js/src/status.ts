@@ -1,7 +1,7 @@
 // What engines say about instances, and what tasks can read about themselves: types that both packages share.
 
 import type { Duration } from "./duration.js";
-import type { TaskMetadata } from "./task.js";
+import type { MaybePromise, TaskMetadata } from "./task.js";
 
 /** What to do when an instance of this id is there already. */
 export type ConflictPolicy =
@@ -44,7 +44,26 @@ export interface TaskExecutionContext {
   readonly metadata: TaskMetadata;
   /** The workflow's metadata as JSON text. */
   readonly workflowMetadataJson?: string;
+  /**
+   * Aborted when this attempt is over before its function has returned: the instance was cancelled, the task's timeout or the call's time
+   * budget has passed, or another isolate has taken the instance over. What the function still does is lost. Hand it to `fetch`.
+   */
+  readonly signal: AbortSignal;
+  /**
+   * Runs a part of a long task, and stores its result under `name` before it goes on. If the part was stored before, by an earlier
+   * attempt or in an isolate that is gone, its result is given and the part does not run again. A part that *was running* then runs again,
+   * as a task does. What is given is what was stored (JSON and bytes), the first time too. Within a task a name is used once: number the
+   * parts of a loop.
+   */
+  checkpoint<T>(name: string, part: () => MaybePromise<T>): Promise<T>;
+  /** Says how far the task is, for whoever asks the engine's `progress`. The latest is kept until the attempt ends; costs one write. */
+  reportProgress(progress: unknown): Promise<void>;
+  /** Sets a search attribute of the instance, by which `list` finds it; one of the same name is overwritten. Costs one write. */
+  setSearchAttribute(name: string, value: SearchAttribute): Promise<void>;
 }
+
+/** The value of a search attribute: a short text, a whole number, yes or no, an instant. */
+export type SearchAttribute = string | number | boolean | Date;
 
 /** Options of a durable run. */
 export interface DurableRunOptions {

@@ -54,6 +54,7 @@ fn tools() -> anyhow::Result<()> {
         shell::run(shell::cargo().args(["install", "cargo-deny", "--locked", "--quiet"]))
             .context("`cargo deny` is missing and could not be installed from crates.io")?;
     }
+    edge::browser()?;
     postgres()
 }
 
@@ -63,8 +64,7 @@ fn postgres() -> anyhow::Result<()> {
         return Ok(());
     }
     println!("    PostgreSQL is missing: installing it");
-    let apt = |arguments: &[&str]| shell::run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"));
-    apt(&["update", "-qq"]).and_then(|()| apt(&["install", "-y", "-qq", "postgresql"])).context(HOW_TO_INSTALL)?;
+    shell::apt_install("postgresql").context(HOW_TO_INSTALL)?;
     Binaries::find().map(drop).context("PostgreSQL was installed, but its programs are not found")
 }
 

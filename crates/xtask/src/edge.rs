@@ -19,6 +19,18 @@ const PROFILE: &str = "edge";
 /// The oldest Node on which the packages are tested.
 const NODE: u32 = 20;
 
+/// Names the browser of the tests.
+const BROWSER: &str = "CHROMIUM";
+
+/// Where browsers are.
+const BROWSERS: &[&str] = &[
+    "/usr/bin/chromium",
+    "/usr/bin/chromium-browser",
+    "/usr/bin/google-chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+];
+
 /// What rustc's output may use, as every workerd can.
 const WASM_FEATURES: &[&str] = &[
     "--enable-bulk-memory",
@@ -50,14 +62,36 @@ pub(crate) fn run(args: &EdgeArgs) -> anyhow::Result<()> {
     let EdgeArgs { skip_wasm, skip_tests } = args;
     node_is_there()?;
     install()?;
-    if !skip_wasm && bindings().join("cloudflare/Cargo.toml").is_file() {
+    if !skip_wasm {
+        lint_wasm()?;
         build_wasm()?;
     }
     shell::run(npm().args(["run", "build", "--silent"]))?;
     if *skip_tests {
         return Ok(());
     }
-    shell::run(npm().args(["test", "--silent"]))
+    let browser = browser()?;
+    shell::run(npm().args(["test", "--silent"]).env(BROWSER, browser))
+}
+
+/// The browser for the tests of the example's page. Debian's is installed where none is there: those tests are never left out.
+pub(crate) fn browser() -> anyhow::Result<PathBuf> {
+    const HOW_TO_INSTALL: &str = "the example's page is tested in a real browser: install Chromium or Chrome (Debian: apt-get install \
+                                  chromium), or name its program in the environment variable CHROMIUM";
+    if let Some(named) = std::env::var_os(BROWSER).filter(|named| !named.is_empty()) {
+        let named = PathBuf::from(named);
+        if !named.is_file() {
+            bail!("{BROWSER} names {}, which is no file; {HOW_TO_INSTALL}", named.display());
+        }
+        return Ok(named);
+    }
+    let there = || BROWSERS.iter().map(PathBuf::from).find(|browser| browser.is_file());
+    if let Some(browser) = there() {
+        return Ok(browser);
+    }
+    println!("    a browser is missing: installing Chromium");
+    shell::apt_install("chromium").context(HOW_TO_INSTALL)?;
+    there().with_context(|| format!("Chromium was installed, but its program is not found; {HOW_TO_INSTALL}"))
 }
 
 fn bindings() -> PathBuf {
@@ -94,9 +128,17 @@ fn install() -> anyhow::Result<()> {
     fs::write(&installed, lock).with_context(|| format!("could not write {}", installed.display()))
 }
 
+/// Lints what only WebAssembly has, which the lints of the workspace do not see.
+fn lint_wasm() -> anyhow::Result<()> {
+    wasm::ensure_target()?;
+    let mut clippy = shell::cargo();
+    clippy.args(["clippy", "--quiet", "--package", CRATE, "--no-deps", "--lib", "--target", wasm::TARGET, "--", "-D", "warnings"]);
+    // What is shared is `Send` where there are threads; here there are none.
+    shell::run(clippy.args(["-A", "clippy::arc_with_non_send_sync"]))
+}
+
 /// From the crate to `bindings/cloudflare/pkg`.
 fn build_wasm() -> anyhow::Result<()> {
-    wasm::ensure_target()?;
     shell::run(shell::cargo().args(["build", "--package", CRATE, "--lib", "--target", wasm::TARGET, "--profile", PROFILE]))?;
 
     let built = target().join(wasm::TARGET).join(PROFILE).join(format!("{FILE}.wasm"));

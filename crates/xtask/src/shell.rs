@@ -40,6 +40,13 @@ pub(crate) fn works(command: &mut Command) -> bool {
     quiet.status().is_ok_and(|status| status.success())
 }
 
+/// Installs a package of Debian's.
+pub(crate) fn apt_install(package: &str) -> anyhow::Result<()> {
+    let apt = |arguments: &[&str]| run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"));
+    apt(&["update", "-qq"])?;
+    apt(&["install", "-y", "-qq", package])
+}
+
 fn prepare(command: &mut Command) -> &mut Command {
     if command.get_current_dir().is_none() {
         command.current_dir(root());

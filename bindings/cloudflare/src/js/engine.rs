@@ -3,13 +3,13 @@
 //! A call opens a session when it needs one, and holds leases only while it drives: nothing of it stays awake after its answer.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use js_sys::Promise;
-use sayiir_core::branch::{JournalRef, LeaseId};
+use sayiir_core::attribute::{AttributeValue, SearchAttributes};
+use sayiir_core::branch::{JournalRef, LeaseId, RunNumber};
 use sayiir_core::control::SignalRequest;
 use sayiir_core::error::WorkflowError;
 use sayiir_core::future::BoxFuture;
@@ -18,8 +18,9 @@ use sayiir_core::validate_instance_id;
 use sayiir_core::workflow::{ConflictPolicy, RunnableWorkflow, WorkflowDefinition, WorkflowStatus};
 use sayiir_driver::{Host, RunEnd, Session, SessionOptions, WaitFor, WorkflowSet};
 use sayiir_persistence::{
-    BackendError, ControlAction, ControlCommand, ControlOutcome, Definition, InMemoryBackend, InstanceFilter, InstanceRecord, NewEvent,
-    RunConflict, RunState, RunningStatus, SendOutcome, StartOutcome, StartRun, Store, StoreFuture,
+    AttributeFilter, AttributeTest, BackendError, ControlAction, ControlCommand, ControlOutcome, Definition, InMemoryBackend,
+    InstanceFilter, InstanceRecord, ListOrder, NewEvent, RunConflict, RunState, RunningStatus, SendOutcome, StartOutcome, StartRun, Store,
+    StoreFuture,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -28,6 +29,7 @@ use wasm_bindgen_futures::future_to_promise;
 
 use super::database::{Database, JsSql};
 use super::error::EdgeError;
+use super::asked::{Fleeting, Kept};
 use super::flow::Flow;
 use super::host::{Isolate, IsolateClock, random};
 use super::status;
@@ -44,6 +46,7 @@ const ASKED_AGAIN: u32 = 4;
 struct RunOptions {
     conflict_policy: Option<String>,
     time_budget_ms: Option<u64>,
+    search_attributes: SearchAttributes,
 }
 
 impl RunOptions {
@@ -58,12 +61,31 @@ impl RunOptions {
 
 /// Whom a list shows.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct ListOptions {
     status: Option<String>,
     workflow: Option<String>,
+    search_attributes: Vec<(Arc<str>, String, AttributeValue)>,
     limit: Option<usize>,
     after: Option<String>,
+    newest_first: bool,
+    before: Option<u64>,
+}
+
+impl ListOptions {
+    fn attributes(&self) -> Result<Vec<AttributeFilter>, EdgeError> {
+        let filter = |(name, test, value): &(Arc<str>, String, AttributeValue)| {
+            let value = value.clone();
+            let test = match test.as_str() {
+                "is" => AttributeTest::Is(value),
+                "atLeast" => AttributeTest::AtLeast(value),
+                "atMost" => AttributeTest::AtMost(value),
+                other => return Err(EdgeError::Wrong(format!("{name:?}: {other:?} is no test of a search attribute").into())),
+            };
+            Ok(AttributeFilter { name: Arc::clone(name), test })
+        };
+        self.search_attributes.iter().map(filter).collect()
+    }
 }
 
 /// The engine over one store.
@@ -88,13 +110,13 @@ impl Core {
     pub fn new(database: Database, lease_ms: u32, remote: bool, prepared: bool) -> Self {
         let options = SqlStoreOptions { prepared, ..SqlStoreOptions::new(Arc::new(IsolateClock)) };
         let patience = remote.then(|| Duration::from_millis(lease_ms.into()));
-        Self::over(Arc::new(SqlStore::new(Arc::new(JsSql { database, patience }), options)), lease_ms)
+        Self::over(Arc::new(Kept(SqlStore::new(Arc::new(JsSql { database, patience }), options))), lease_ms)
     }
 
     /// An engine that keeps nothing.
     #[wasm_bindgen(js_name = inMemory)]
     pub fn in_memory() -> Self {
-        Self::over(Arc::new(InMemoryBackend::with_clock(Arc::new(IsolateClock))), 60_000)
+        Self::over(Arc::new(Fleeting(InMemoryBackend::with_clock(Arc::new(IsolateClock)))), 60_000)
     }
 
     fn over(store: Arc<dyn Store>, lease_ms: u32) -> Self {
@@ -186,6 +208,12 @@ impl Core {
         })
     }
 
+    /// What the running tasks of an instance said about how far they are.
+    pub fn progress(&self, id: String) -> Promise {
+        let shared = Arc::clone(&self.shared);
+        answer(async move { Ok(shared.record(&id).await?.branches.iter().filter_map(status::progress).collect()) })
+    }
+
     /// The definition that an instance was started with.
     pub fn definition(&self, id: String) -> Promise {
         let shared = Arc::clone(&self.shared);
@@ -243,7 +271,7 @@ impl Flows {
 }
 
 /// The promise of a JSON text.
-fn answer(work: impl Future<Output = Result<Value, EdgeError>> + 'static) -> Promise {
+pub(super) fn answer(work: impl Future<Output = Result<Value, EdgeError>> + 'static) -> Promise {
     promise(Box::pin(work))
 }
 
@@ -314,7 +342,7 @@ impl Shared {
             nonce: random(),
             lease,
             trace: None,
-            attributes: BTreeMap::new(),
+            attributes: options.search_attributes.clone(),
         };
         match self.ask(|| self.store.start(request.clone())).await? {
             StartOutcome::AlreadyExists => Err(RunConflict::AlreadyExists(id.to_owned()).into()),
@@ -384,7 +412,8 @@ impl Shared {
     }
 
     async fn list(&self, options: ListOptions) -> Result<Value, EdgeError> {
-        let ListOptions { status, workflow, limit, after } = options;
+        let attributes = options.attributes()?;
+        let ListOptions { status, workflow, search_attributes: _, limit, after, newest_first, before } = options;
         let (states, running) = match status.as_deref() {
             None => (None, None),
             Some("completed") => (Some(RunState::Completed), None),
@@ -400,6 +429,8 @@ impl Shared {
             workflow,
             states: states.into_iter().collect(),
             running: running.into_iter().collect(),
+            attributes,
+            order: if newest_first { ListOrder::NewestFirst { before: before.map(RunNumber) } } else { ListOrder::ById },
             after: after.map(Arc::from),
             limit: Some(limit.unwrap_or(PAGE)),
             ..Default::default()

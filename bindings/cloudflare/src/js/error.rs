@@ -4,6 +4,7 @@ use std::error::Error;
 
 use js_sys::{Object, Reflect};
 use sayiir_core::InvalidInstanceId;
+use sayiir_core::context::AttemptError;
 use sayiir_core::error::{BoxError, WorkflowError, error_chain};
 use sayiir_driver::DriveError;
 use sayiir_persistence::{RunConflict, StoreError};
@@ -33,6 +34,9 @@ pub(super) enum EdgeError {
     /// The instance could not be driven.
     #[error(transparent)]
     Drive(#[from] DriveError),
+    /// A running task was refused something.
+    #[error(transparent)]
+    Attempt(#[from] AttemptError),
     /// The call or the definition is wrong.
     #[error(transparent)]
     Wrong(BoxError),
@@ -43,7 +47,11 @@ impl EdgeError {
         match self {
             Self::Conflict(RunConflict::AlreadyExists(_)) => "already_exists",
             Self::Conflict(RunConflict::DefinitionMismatch { .. }) | Self::Mismatch(_) => "definition_mismatch",
-            Self::Conflict(RunConflict::Backend(_)) | Self::Store(_) | Self::Drive(_) => "backend",
+            Self::Conflict(RunConflict::Backend(_)) | Self::Store(_) | Self::Drive(_) | Self::Attempt(AttemptError::Store { .. }) => {
+                "backend"
+            }
+            Self::Attempt(AttemptError::Over { .. }) => "attempt_over",
+            Self::Attempt(_) => "sub_step_name",
             Self::Conflict(RunConflict::InvalidInstanceId(_)) | Self::InvalidId(_) => "invalid_id",
             Self::NotFound(_) => "not_found",
             Self::Refused(_) => "refused",

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
+use super::attempt::Attempt;
 use super::database::message;
 use super::error::EdgeError;
 
@@ -26,9 +27,32 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn has(this: &Code, path: &str) -> bool;
 
-    /// Runs one on an input, which is JSON; gives JSON, or throws what [`failure`] reads.
-    #[wasm_bindgen(method, catch)]
-    fn run(this: &Code, path: &str, input: &str, context: &str) -> Result<Promise, JsValue>;
+    /// Runs one on an input, which is JSON. Nothing of the user's is called in this very turn: who ends the isolate in a task must
+    /// not end it in the middle of the engine.
+    #[wasm_bindgen(method)]
+    fn run(this: &Code, path: &str, input: &str, context: &str, attempt: Option<Attempt>) -> Running;
+
+    /// A function that runs.
+    pub type Running;
+
+    /// The promise of its output, which is JSON; or throws what [`failure`] reads.
+    #[wasm_bindgen(method, getter)]
+    fn output(this: &Running) -> Promise;
+
+    /// Tells it that nobody waits for it any more.
+    #[wasm_bindgen(method)]
+    fn abort(this: &Running);
+}
+
+/// Tells a function whose attempt ends before it does.
+struct AbortOnDrop(Option<Running>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        if let Some(running) = self.0.take() {
+            running.abort();
+        }
+    }
 }
 
 /// A workflow that can run.
@@ -70,9 +94,16 @@ impl ErasedTask for JsTask {
         let (code, path) = (self.code.clone(), Arc::clone(&self.path));
         Box::pin(async move {
             let input = text_of(input)?;
-            let context = get_task_context().map(|context| in_json(&context).to_string()).unwrap_or_default();
-            let running = code.run(&path, &input, &context).map_err(|error| failure(&error))?;
-            let output = JsFuture::from(running).await.map_err(|error| failure(&error))?;
+            let context = get_task_context();
+            let attempt = context.as_deref().and_then(Attempt::of);
+            let context = context.map(|context| in_json(&context).to_string()).unwrap_or_default();
+            let mut running = AbortOnDrop(Some(code.run(&path, &input, &context, attempt)));
+            let Some(output) = running.0.as_ref().map(|running| JsFuture::from(running.output())) else {
+                return Err("a task was not begun".into());
+            };
+            let output = output.await;
+            running.0 = None;
+            let output = output.map_err(|error| failure(&error))?;
             let output = output.as_string().ok_or("a task gave no JSON")?;
             Ok(Bytes::from(output))
         })

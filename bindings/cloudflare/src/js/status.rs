@@ -4,7 +4,7 @@ use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use sayiir_core::journal::JournalRow;
 use sayiir_core::workflow::WorkflowStatus;
-use sayiir_persistence::InstanceSummary;
+use sayiir_persistence::{BranchSummary, InstanceSummary, Progress};
 use serde_json::{Map, Value, json};
 
 pub(super) fn text(at: impl Into<DateTime<Utc>>) -> String {
@@ -47,7 +47,7 @@ pub(super) fn status(status: &WorkflowStatus, output: Option<&Bytes>) -> Value {
 }
 
 pub(super) fn in_list(summary: &InstanceSummary) -> Value {
-    let InstanceSummary { instance_id, run, definition, status, created_at, updated_at, attributes: _ } = summary;
+    let InstanceSummary { instance_id, run, definition, status, created_at, updated_at, attributes } = summary;
     json!({
         "instanceId": &**instance_id,
         "run": run.0,
@@ -57,7 +57,14 @@ pub(super) fn in_list(summary: &InstanceSummary) -> Value {
         "status": status.as_str(),
         "createdAt": text(*created_at),
         "updatedAt": text(*updated_at),
+        "searchAttributes": attributes,
     })
+}
+
+/// What a running task said about how far it is; the value is a text of JSON.
+pub(super) fn progress(branch: &BranchSummary) -> Option<Value> {
+    let Progress { payload: said, at } = branch.progress.as_ref()?;
+    Some(json!({ "nodePath": &*branch.head.node, "attempt": branch.head.attempt + 1, "progress": payload(said), "at": text(*at) }))
 }
 
 pub(super) fn row(row: &JournalRow) -> Value {

@@ -95,6 +95,12 @@ impl TaskExecutionContext {
         self
     }
 
+    /// What a driver does for the attempt, for code that gives it another face: a binding to another language. Outside of a
+    /// workflow there is none.
+    pub const fn services(&self) -> Option<&Arc<dyn AttemptServices>> {
+        self.services.0.as_ref()
+    }
+
     /// Runs a part of a long task, and stores its result (as JSON) under `name` before it goes on: a sub-step.
     ///
     /// If the part was stored before, by an earlier attempt or by a worker that is gone, its result is given and it does

@@ -4,6 +4,7 @@
 //! way, the same graph is the same definition.
 
 mod build;
+mod read;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -88,14 +89,13 @@ pub struct Outline {
 
 /// A node of an [`Outline`].
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[serde(try_from = "read::Node")]
 pub enum OutlineNode {
     /// A task.
     Task {
         /// Its id.
         id: String,
         /// What is said of it.
-        #[serde(default)]
         options: OutlineOptions,
     },
     /// Branches side by side, and the task that joins their outputs.
@@ -110,14 +110,12 @@ pub enum OutlineNode {
         /// The key task's id.
         id: String,
         /// What is said of the key task.
-        #[serde(default)]
         options: OutlineOptions,
         /// The keys that the key task may give; arms stand in their order. Each needs an arm, unless there is a default.
         keys: Vec<String>,
         /// The arms, by key.
         arms: BTreeMap<String, Vec<Self>>,
         /// The arm of every key that has none of its own.
-        #[serde(default)]
         default: Option<Vec<Self>>,
     },
     /// A wait for a time.
@@ -134,7 +132,6 @@ pub enum OutlineNode {
         /// The event's name.
         name: String,
         /// The longest wait in milliseconds; then `null` is handed on.
-        #[serde(default)]
         timeout_ms: Option<u64>,
     },
     /// A body that runs until it says that it is done.
@@ -146,7 +143,6 @@ pub enum OutlineNode {
         /// The most iterations.
         max_iterations: u32,
         /// What happens after the last of them.
-        #[serde(default)]
         on_max: MaxIterationsPolicy,
     },
     /// Another workflow, inlined under its name.

@@ -2,9 +2,14 @@
 //! kilobyte is loaded with each isolate.
 
 use std::future::ready;
+use std::sync::Arc;
 
 use sayiir_core::future::MaybeSend;
-use sayiir_persistence::store_types::*;
+use sayiir_persistence::store_types::{
+    Bytes, ControlCommand, ControlOutcome, DefinitionHash, Import, ImportOutcome, InstanceFilter, InstanceSummary, JournalRef, JournalRow,
+    LeaseId, NewEvent, Process, PurgeRequest, Rewind, RewindOutcome, RunNumber, SendOutcome, SignalKind, SignalRequest, StoreHealth,
+    StoreStats, Timestamp,
+};
 use sayiir_persistence::{InMemoryBackend, Store, StoreError, StoreFuture, forward_store};
 
 use crate::store::SqlStore;

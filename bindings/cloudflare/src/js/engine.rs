@@ -27,9 +27,9 @@ use serde_json::{Value, json};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 
+use super::asked::{Fleeting, Kept};
 use super::database::{Database, JsSql};
 use super::error::EdgeError;
-use super::asked::{Fleeting, Kept};
 use super::flow::Flow;
 use super::host::{Isolate, IsolateClock, random};
 use super::status;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Add;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
 /// An instant in microseconds since the Unix epoch, as stores keep it.
@@ -39,7 +39,7 @@ impl Add<Duration> for Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        DateTime::<Utc>::from(*self).format("%Y-%m-%dT%H:%M:%S%.6fZ").fmt(f)
+        f.pad(&DateTime::<Utc>::from(*self).to_rfc3339_opts(SecondsFormat::Micros, true))
     }
 }
 

@@ -132,7 +132,11 @@ impl RunningAttempt {
     async fn read_stored(&self, session: &Session, branch: &BranchView) -> Result<BTreeMap<Arc<str>, Bytes>, StoreError> {
         let (run, id) = (branch.run, branch.branch.clone());
         let read = ask(&*session.host, session.options.patience, || session.store.sub_steps(run, id.clone(), Arc::clone(&self.node)));
-        Ok(read.await?.into_iter().collect())
+        let mut stored = BTreeMap::new();
+        for (path, output) in read.await? {
+            stored.insert(path, output);
+        }
+        Ok(stored)
     }
 
     async fn store(&self, name: Arc<str>, output: Bytes) -> Result<(), AttemptError> {

@@ -2,7 +2,6 @@
 //!
 //! It works while something is held, on a host that tasks do not hold up; a session that holds nothing asks nothing.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use futures_util::future::{Either, select};
 use sayiir_core::control::SignalKind;
 use sayiir_persistence::{Store, StoreError};
 
-use crate::held::HeldOnce;
+use crate::held::{HeldOnce, Key};
 use crate::host::Host;
 use crate::session::{Session, SessionOptions};
 
@@ -118,9 +117,13 @@ async fn look(session: &Session) -> Result<(), StoreError> {
     if held.is_empty() {
         return Ok(());
     }
-    let leased = session.store.leased(session.lease).await?;
-    let leased: BTreeMap<_, _> = leased.into_iter().map(|(run, branch, revision)| ((run, branch), revision)).collect();
-    let revisions = held.iter().map(|held| leased.get(&held.key).copied()).collect();
+    let mut leased = session.store.leased(session.lease).await?;
+    leased.sort_unstable();
+    let revision_of = |(run, branch): &Key| {
+        let at = leased.partition_point(|(other, its, _)| (other, its) < (run, branch));
+        leased.get(at).filter(|(other, its, _)| (other, its) == (run, branch)).map(|(_, _, revision)| *revision)
+    };
+    let revisions = held.iter().map(|held| revision_of(&held.key)).collect();
     compare(session, held, revisions).await
 }
 

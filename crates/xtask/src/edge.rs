@@ -19,6 +19,9 @@ const PROFILE: &str = "edge";
 /// The oldest Node on which the packages are tested.
 const NODE: u32 = 20;
 
+/// What the module may weigh, in bytes as gzip.
+const MOST_GZIPPED: u64 = 400 << 10;
+
 /// Names the browser of the tests.
 const BROWSER: &str = "CHROMIUM";
 
@@ -65,6 +68,7 @@ pub(crate) fn run(args: &EdgeArgs) -> anyhow::Result<()> {
     if !skip_wasm {
         lint_wasm()?;
         build_wasm()?;
+        weigh()?;
     }
     shell::run(npm().args(["run", "build", "--silent"]))?;
     if *skip_tests {
@@ -158,9 +162,16 @@ fn build_wasm() -> anyhow::Result<()> {
     fs::write(&from, bytes).with_context(|| format!("could not write {}", from.display()))
 }
 
+/// Tells what the module weighs, and refuses what is too much.
+fn weigh() -> anyhow::Result<()> {
+    let module = bindings().join("cloudflare/pkg").join(format!("{FILE}_bg.wasm"));
+    let mut command = Command::new("node");
+    shell::run(command.arg(bindings().join("scripts/size.mjs")).arg(module).arg(MOST_GZIPPED.to_string()))
+}
+
 fn shrink(module: &Path) -> anyhow::Result<()> {
     let mut command = Command::new(bindings().join("node_modules/.bin/wasm-opt"));
-    shell::run(command.args(WASM_FEATURES).args(["-Oz", "--output"]).arg(module).arg(module))
+    shell::run(command.args(WASM_FEATURES).args(["-Oz", "--converge", "--output"]).arg(module).arg(module))
 }
 
 /// Installs the `wasm-bindgen` of the version in `Cargo.lock`: no other understands what the crate was built with.

@@ -16,8 +16,14 @@ fn payload(bytes: &Bytes) -> String {
 }
 
 /// The fields that are there.
-fn fields<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
-    Value::Object(fields.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect::<Map<_, _>>())
+fn fields(fields: &mut [(&str, Option<Value>)]) -> Value {
+    let mut object = Map::new();
+    for (key, value) in fields {
+        if let Some(value) = value.take() {
+            object.insert((*key).to_owned(), value);
+        }
+    }
+    Value::Object(object)
 }
 
 /// A status; the output of a completed instance is under `output`, as a text of JSON.
@@ -25,19 +31,19 @@ pub(super) fn status(status: &WorkflowStatus, output: Option<&Bytes>) -> Value {
     let word = Some(json!(status.as_str()));
     let text_of = |text: &Option<String>| text.as_ref().map(|text| json!(text));
     match status {
-        WorkflowStatus::InProgress => fields([("status", word)]),
-        WorkflowStatus::Completed => fields([("status", word), ("output", output.map(|output| json!(payload(output))))]),
-        WorkflowStatus::Failed(error) => fields([("status", word), ("error", Some(json!(error)))]),
+        WorkflowStatus::InProgress => fields(&mut [("status", word)]),
+        WorkflowStatus::Completed => fields(&mut [("status", word), ("output", output.map(|output| json!(payload(output))))]),
+        WorkflowStatus::Failed(error) => fields(&mut [("status", word), ("error", Some(json!(error)))]),
         WorkflowStatus::Cancelled { reason, cancelled_by } => {
-            fields([("status", word), ("reason", text_of(reason)), ("cancelledBy", text_of(cancelled_by))])
+            fields(&mut [("status", word), ("reason", text_of(reason)), ("cancelledBy", text_of(cancelled_by))])
         }
         WorkflowStatus::Paused { reason, paused_by } => {
-            fields([("status", word), ("reason", text_of(reason)), ("pausedBy", text_of(paused_by))])
+            fields(&mut [("status", word), ("reason", text_of(reason)), ("pausedBy", text_of(paused_by))])
         }
         WorkflowStatus::Waiting { wake_at, delay_id } => {
-            fields([("status", word), ("wakeAt", Some(json!(text(*wake_at)))), ("delayId", Some(json!(delay_id)))])
+            fields(&mut [("status", word), ("wakeAt", Some(json!(text(*wake_at)))), ("delayId", Some(json!(delay_id)))])
         }
-        WorkflowStatus::AwaitingSignal { signal_id, signal_name, wake_at } => fields([
+        WorkflowStatus::AwaitingSignal { signal_id, signal_name, wake_at } => fields(&mut [
             ("status", word),
             ("signalId", Some(json!(signal_id))),
             ("signalName", Some(json!(signal_name))),
@@ -69,7 +75,7 @@ pub(super) fn progress(branch: &BranchSummary) -> Option<Value> {
 
 pub(super) fn row(row: &JournalRow) -> Value {
     let JournalRow { run, branch, revision, lease: _, kind, node, attempt, output, handed_on, same_as: _, error, at } = row;
-    let mut all = fields([
+    let mut all = fields(&mut [
         ("run", Some(json!(run.0))),
         ("branch", Some(json!(branch.as_str()))),
         ("revision", Some(json!(revision))),

@@ -1,6 +1,5 @@
 //! Driving within a time budget: one instance, or whatever is due.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,7 +90,7 @@ impl Shared {
             }
             left -= branches.len();
             let groups = begin(&session, workflows, branches);
-            let all = join_all(groups.values().map(|(_, group)| idle(group)));
+            let all = join_all(groups.iter().map(|driven| idle(&driven.group)));
             let in_time = match &mut over {
                 None => {
                     all.await;
@@ -101,13 +100,10 @@ impl Shared {
             };
             if !in_time {
                 let budget = budget.unwrap_or_default();
-                join_all(groups.values().map(|(_, group)| self.let_end(group, budget))).await;
+                join_all(groups.iter().map(|driven| self.let_end(&driven.group, budget))).await;
             }
-            for (id, (run, group)) in groups {
-                match group.take_fault() {
-                    None => seen.resumed(&id),
-                    Some(fault) => seen.failed(&id, error_chain(&fault)),
-                }
+            for Driven { id, run, group } in groups {
+                seen.see(id, group.take_fault().map(|fault| error_chain(&fault)));
                 if !in_time {
                     session.give_back(&group, workflows, run).await?;
                 }
@@ -121,36 +117,48 @@ impl Shared {
 }
 
 /// Begins to drive branches, each instance's in a group of its own, so that one's trouble is not another's.
-fn begin(session: &Arc<Session>, workflows: &Arc<WorkflowSet>, branches: Vec<BranchView>) -> BTreeMap<Arc<str>, (RunNumber, Arc<Group>)> {
-    let mut groups: BTreeMap<Arc<str>, (RunNumber, Arc<Group>)> = BTreeMap::new();
+fn begin(session: &Arc<Session>, workflows: &Arc<WorkflowSet>, branches: Vec<BranchView>) -> Vec<Driven> {
+    let mut groups: Vec<Driven> = Vec::new();
     for branch in branches {
-        let id = Arc::clone(&branch.instance_id);
-        let (_, group) = groups.entry(id).or_insert_with(|| (branch.run, Arc::new(Group::new(BRANCHES))));
-        session.drive(group, workflows, branch);
+        let known = groups.iter().find(|driven| driven.run == branch.run).map(|driven| Arc::clone(&driven.group));
+        let group = known.unwrap_or_else(|| {
+            let group = Arc::new(Group::new(BRANCHES));
+            groups.push(Driven { id: Arc::clone(&branch.instance_id), run: branch.run, group: Arc::clone(&group) });
+            group
+        });
+        session.drive(&group, workflows, branch);
     }
     groups
 }
 
-/// Which instances were driven, each once.
-#[derive(Default)]
-struct Seen {
-    resumed: BTreeSet<String>,
-    failed: BTreeMap<String, String>,
+/// An instance, and what drives its branches.
+struct Driven {
+    id: Arc<str>,
+    run: RunNumber,
+    group: Arc<Group>,
 }
 
-impl Seen {
-    fn resumed(&mut self, id: &str) {
-        self.resumed.insert(id.to_owned());
-    }
+/// Which instances were driven, with the error of those that could not be.
+#[derive(Default)]
+struct Seen(Vec<(Arc<str>, Option<String>)>);
 
-    fn failed(&mut self, id: &str, error: String) {
-        self.failed.insert(id.to_owned(), error);
+impl Seen {
+    /// An instance may come again: it is told once, with its first error.
+    fn see(&mut self, id: Arc<str>, error: Option<String>) {
+        match self.0.iter_mut().find(|(seen, _)| *seen == id) {
+            Some((_, known)) => *known = known.take().or(error),
+            None => self.0.push((id, error)),
+        }
     }
 
     fn into_json(self) -> Value {
-        let Self { resumed, failed } = self;
-        let resumed: Vec<_> = resumed.into_iter().filter(|id| !failed.contains_key(id)).collect();
-        let failed: Vec<_> = failed.into_iter().map(|(id, error)| json!({ "instanceId": id, "error": error })).collect();
+        let (mut resumed, mut failed) = (Vec::new(), Vec::new());
+        for (id, error) in self.0 {
+            match error {
+                None => resumed.push(Value::from(&*id)),
+                Some(error) => failed.push(json!({ "instanceId": &*id, "error": error })),
+            }
+        }
         json!({ "resumed": resumed, "failed": failed })
     }
 }

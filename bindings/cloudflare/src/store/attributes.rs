@@ -41,8 +41,12 @@ fn told(name: &Arc<str>, value: &AttributeValue) -> Told {
 /// Attributes as a list of instances tells them; null is none.
 pub(super) fn from_json(json: Option<&str>) -> Outcome<SearchAttributes> {
     let told: Vec<Told> = serde_json::from_str(json.unwrap_or("[]")).map_err(|_| Fault::corrupt("search attributes are no list"))?;
-    let known = told.into_iter().map(|(name, kind, number, text)| Some((name, AttributeValue::from_stored(kind, number, text)?)));
-    known.collect::<Option<_>>().ok_or_else(|| Fault::corrupt("a search attribute is of a type that this build does not know"))
+    let mut known = SearchAttributes::new();
+    for (name, kind, number, text) in told {
+        let value = AttributeValue::from_stored(kind, number, text);
+        known.insert(name, value.ok_or_else(|| Fault::corrupt("a search attribute is of a type that this build does not know"))?);
+    }
+    Ok(known)
 }
 
 impl SqlStore {

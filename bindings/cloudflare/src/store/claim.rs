@@ -126,7 +126,7 @@ impl SqlStore {
             }
         }
         let place = |view: &BranchView| order.iter().position(|(run, branch)| *run == view.run && *branch == view.branch);
-        views.sort_by_key(place);
+        in_order(&mut views, &place);
         Ok(views)
     }
 
@@ -213,9 +213,14 @@ impl SqlStore {
             statement!(sql, lease, run, tags_text(&ids))
         };
         let mut views = self.ask(statement).await?.iter().map(|row| view(row, now)).collect::<Outcome<Vec<_>>>()?;
-        views.sort_by_key(|view| branches.iter().position(|branch| *branch == view.branch));
+        in_order(&mut views, &|view| branches.iter().position(|branch| *branch == view.branch));
         Ok(views)
     }
+}
+
+/// Compiled once.
+fn in_order(views: &mut [BranchView], place: &dyn Fn(&BranchView) -> Option<usize>) {
+    views.sort_unstable_by_key(place);
 }
 
 fn key_and_revision(row: &Row) -> Outcome<(RunNumber, BranchId, u64)> {

@@ -1,9 +1,9 @@
 //! The difference between two definitions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
-use super::tree::{Tree, key};
+use super::tree::{Branching, Tree, key};
 use super::{DefinitionChange, DefinitionFormat, DefinitionNode, Inside, Verdict, WorkflowDefinition, go_on};
 
 /// So many changes are put into words; the rest is counted.
@@ -190,7 +190,7 @@ impl Changes {
         }
         for sequence in sequences.into_values() {
             let stayed = longest_rising(&sequence.iter().map(|(from, _)| *from).collect::<Vec<_>>());
-            for (_, to) in sequence.iter().enumerate().filter(|(at, _)| !stayed.contains(at)).map(|(_, moved)| *moved) {
+            for (_, to) in sequence.iter().enumerate().filter(|(at, _)| !holds(&stayed, *at)).map(|(_, moved)| *moved) {
                 if let Some(branching) = newer.get(to) {
                     let path = branching.node.path.clone();
                     self.list.push(DefinitionChange::Moved { from: path.clone(), to: path, behind: path_of(newer, branching.before) });
@@ -212,30 +212,32 @@ fn path_of(tree: &Tree<'_>, at: Option<usize>) -> Option<String> {
 /// Nodes whose path only one of the definitions has.
 struct Away {
     /// Where a node of the older definition now is.
-    moved: BTreeMap<usize, usize>,
-    /// Nodes of the newer one that no node of the older one became.
-    added: BTreeSet<usize>,
+    moved: Vec<Option<usize>>,
+    /// Whether a node of the newer one is one that no node of the older one became.
+    added: Vec<bool>,
 }
 
 impl Away {
     fn new(older: &Tree<'_>, newer: &Tree<'_>) -> Self {
-        let mut added: BTreeSet<usize> =
-            newer.nodes.iter().enumerate().filter(|(_, node)| older.find(key(node.node)).is_none()).map(|(at, _)| at).collect();
+        let mut added: Vec<bool> = newer.nodes.iter().map(|node| older.find(key(node.node)).is_none()).collect();
         // By what a node keeps wherever it stands; of several alike the first goes with the first.
         let mut alike: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-        for at in added.iter().rev() {
-            if let Some(branching) = newer.get(*at) {
-                alike.entry(itself(branching.node)).or_default().push(*at);
-            }
+        for (at, branching) in newer.nodes.iter().enumerate().rev().filter(|(at, _)| holds(&added, *at)) {
+            alike.entry(itself(branching.node)).or_default().push(at);
         }
-        let mut moved = BTreeMap::new();
+        let mut moved = vec![None; older.nodes.len()];
         for (from, branching) in older.nodes.iter().enumerate().filter(|(_, node)| newer.find(key(node.node)).is_none()) {
-            if let Some(to) = alike.get_mut(&itself(branching.node)).and_then(Vec::pop) {
-                moved.insert(from, to);
-                added.remove(&to);
+            if let Some(to) = alike.get_mut(&itself(branching.node)).and_then(Vec::pop)
+                && let (Some(moved), Some(added)) = (moved.get_mut(from), added.get_mut(to))
+            {
+                (*moved, *added) = (Some(to), false);
             }
         }
         Self { moved, added }
+    }
+
+    fn moved(&self, from: usize) -> Option<usize> {
+        self.moved.get(from).copied().flatten()
     }
 
     /// What is said of an older node whose path is gone; nothing if it went with what it stood in.
@@ -244,22 +246,21 @@ impl Away {
         let parent = branching.parent;
         let parent_gone = parent.and_then(|parent| older.get(parent)).is_some_and(|parent| newer.find(key(parent.node)).is_none());
         let path = branching.node.path.clone();
-        let Some(to) = self.moved.get(&from).and_then(|to| newer.get(*to)) else {
-            let told = parent_gone && parent.is_some_and(|parent| !self.moved.contains_key(&parent));
+        let Some(to) = self.moved(from).and_then(|to| newer.get(to)) else {
+            let told = parent_gone && parent.is_some_and(|parent| self.moved(parent).is_none());
             return (!told).then_some(DefinitionChange::Removed { path, kind: branching.node.kind });
         };
-        let with_parent = parent_gone && to.parent.is_some() && parent.and_then(|parent| self.moved.get(&parent)).copied() == to.parent;
+        let with_parent = parent_gone && to.parent.is_some() && parent.and_then(|parent| self.moved(parent)) == to.parent;
         (!with_parent).then(|| DefinitionChange::Moved { from: path, to: to.node.path.clone(), behind: path_of(newer, to.before) })
     }
 
     /// What is said of new nodes, unless what they stand in is new.
     fn added(&self, newer: &Tree<'_>) -> Vec<DefinitionChange> {
-        let told = |at: &&usize| {
-            let parent = newer.get(**at).and_then(|branching| branching.parent);
-            parent.is_none_or(|parent| !self.added.contains(&parent))
+        let told = |(at, branching): &(usize, &Branching<'_>)| {
+            holds(&self.added, *at) && branching.parent.is_none_or(|parent| !holds(&self.added, parent))
         };
-        let added = self.added.iter().filter(told).filter_map(|at| newer.get(*at));
-        added.map(|branching| DefinitionChange::Added { path: branching.node.path.clone(), kind: branching.node.kind }).collect()
+        let added = newer.nodes.iter().enumerate().filter(told);
+        added.map(|(_, branching)| DefinitionChange::Added { path: branching.node.path.clone(), kind: branching.node.kind }).collect()
     }
 }
 
@@ -268,8 +269,12 @@ fn itself(node: &DefinitionNode) -> impl Ord + use<'_> {
     (&node.id, node.kind.as_str(), &node.task, &node.version, &node.signal)
 }
 
-/// The positions of a longest rising subsequence.
-fn longest_rising(numbers: &[usize]) -> BTreeSet<usize> {
+fn holds(flags: &[bool], at: usize) -> bool {
+    flags.get(at).copied().unwrap_or(false)
+}
+
+/// Which positions belong to a longest rising subsequence.
+fn longest_rising(numbers: &[usize]) -> Vec<bool> {
     // `tails[n]` ends the rising sequence of n + 1 numbers that ends lowest; `links` leads back through each.
     let mut tails: Vec<usize> = Vec::new();
     let mut links: Vec<Option<usize>> = Vec::with_capacity(numbers.len());
@@ -281,10 +286,12 @@ fn longest_rising(numbers: &[usize]) -> BTreeSet<usize> {
             None => tails.push(at),
         }
     }
-    let mut rising = BTreeSet::new();
+    let mut rising = vec![false; numbers.len()];
     let mut next = tails.last().copied();
     while let Some(at) = next {
-        rising.insert(at);
+        if let Some(flag) = rising.get_mut(at) {
+            *flag = true;
+        }
         next = links.get(at).copied().flatten();
     }
     rising

@@ -55,6 +55,10 @@ fn tools() -> anyhow::Result<()> {
             .context("`cargo deny` is missing and could not be installed from crates.io")?;
     }
     edge::browser()?;
+    if !shell::works(Command::new("openssl").arg("version")) {
+        println!("    openssl is missing: installing it");
+        shell::apt_install("openssl").context("the tests of encrypted connections make their certificates with `openssl`: install it")?;
+    }
     postgres()
 }
 

@@ -157,7 +157,7 @@ impl Session {
                 }
             }
             Effect::ApplyControl(kind) => {
-                self.apply_control(&*self.host, &branch.instance_id, kind).await.map_err(|cause| Fault::at(&branch, cause))?;
+                self.apply_if_still_asked(&branch, kind).await.map_err(|cause| Fault::at(&branch, cause))?;
                 self.reloaded(branch, Input::Taken).await
             }
         }
@@ -184,6 +184,16 @@ impl Session {
             *keep = share;
         }
         offer
+    }
+
+    /// Applies the recorded request that a branch was seen with, unless another branch of this session has done it meanwhile.
+    async fn apply_if_still_asked(&self, branch: &BranchView, kind: SignalKind) -> Result<(), StoreError> {
+        let _turn = self.applying.lock().await;
+        let fresh = self.load(branch.run, vec![branch.branch.clone()]).await?;
+        if fresh.iter().any(|fresh| fresh.requested == Some(kind)) {
+            self.apply_control(&*self.host, &branch.instance_id, kind).await?;
+        }
+        Ok(())
     }
 
     /// Applies the recorded request, if it is still there.

@@ -1,10 +1,12 @@
 // The worker: orders over HTTP, a cron trigger that goes on with what is due, and the status page.
 
+import type { EngineErrorCode } from "@sayiir/cloudflare";
+
 import { drawGraph, progressOf } from "./graph.js";
 import { type Env, goOn, type Orders, ordersOf } from "./orders.js";
 import { order } from "./order.js";
 import page from "./page/index.html";
-import { BadRequest, mayChange, readApproval, readCancel, readOrder } from "./requests.js";
+import { BadRequest, mayChange, readApproval, readBefore, readCancel, readOrder } from "./requests.js";
 
 export { OrdersObject } from "./orders.js";
 
@@ -23,14 +25,14 @@ export default {
 } satisfies ExportedHandler<Env>;
 
 async function answer(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
-  const { pathname } = new URL(request.url);
+  const { pathname, searchParams } = new URL(request.url);
   const [root, encoded, verb, ...more] = pathname.split("/").slice(1);
   if (pathname === "/") return only(request, "GET") ?? html();
   if (root !== "orders" || more.length > 0) return json({ error: "there is nothing here" }, 404);
   const orders = await ordersOf(env);
   if (encoded === undefined) {
     if (request.method === "POST") return await start(request, env, orders);
-    return only(request, "GET") ?? json({ orders: await orders.list() });
+    return only(request, "GET") ?? json({ orders: await orders.list(readBefore(searchParams.get("before"))) });
   }
   const id = decode(encoded);
   switch (verb) {
@@ -72,12 +74,20 @@ async function cancel(request: Request, env: Env, orders: Orders, id: string): P
   return json({ id, status: await orders.cancel(id, await readCancel(request)) });
 }
 
-/** Errors of a Durable Object come here with their class in front of their text. */
+const STATUS_OF: Readonly<Partial<Record<EngineErrorCode, number>>> = {
+  invalid_id: 400,
+  not_found: 404,
+  already_exists: 409,
+  definition_mismatch: 409,
+  refused: 409,
+};
+
+/** What the engine says no to is the caller's fault, and told; what fails is told to nobody but the log. */
 function refusal(error: unknown): Response {
   if (error instanceof BadRequest) return json({ error: error.message }, error.status);
-  const message = (error instanceof Error ? error.message : String(error)).replace(/^\w*Error: /, "");
-  if (/not found/.test(message)) return json({ error: message }, 404);
-  if (/^Cannot |already exists|mismatch/.test(message)) return json({ error: message }, 409);
+  const { code, message } = (error ?? {}) as { code?: string; message?: string };
+  const status = STATUS_OF[code as EngineErrorCode];
+  if (status !== undefined) return json({ error: message, code }, status);
   console.error(error);
   return json({ error: "the worker failed" }, 500);
 }

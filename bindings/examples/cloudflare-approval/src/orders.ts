@@ -1,6 +1,6 @@
 // Where orders are kept and driven: in D1, or in a Durable Object that wakes itself. The rest of the worker sees no difference.
 
-import { Engine, type HistoryEntry, type InstanceSummary, SayiirDurableObject } from "@sayiir/cloudflare";
+import { Engine, type HistoryEntry, type InstanceSummary, type ListOptions, SayiirDurableObject, withTypedErrors } from "@sayiir/cloudflare";
 import type { WorkflowStatus } from "@sayiir/flow-js";
 import { type Approval, type Order, order } from "./order.js";
 
@@ -20,10 +20,11 @@ export interface Orders {
   cancel(id: string, reason: string | undefined): Promise<WorkflowStatus>;
   status(id: string): Promise<WorkflowStatus>;
   history(id: string): Promise<HistoryEntry[]>;
-  list(): Promise<InstanceSummary[]>;
+  /** The newest first; the next page is what is older than the last one's `run`. */
+  list(before: number | undefined): Promise<InstanceSummary[]>;
 }
 
-/** How many orders the page lists. */
+/** How many orders make a page. */
 const LISTED = 50;
 
 /** A request that is sent again finds the order that the first one started. */
@@ -31,6 +32,10 @@ const conflictPolicy = "use_existing";
 
 export async function ordersOf(env: Env): Promise<Orders> {
   return env.STORE === "durable-object" ? inObject(env) : inDatabase(await Engine.create(env.DB, { conflictPolicy }));
+}
+
+function page(before: number | undefined): ListOptions {
+  return { order: "newest_first", limit: LISTED, ...(before === undefined ? {} : { before }) };
 }
 
 function inDatabase(engine: Engine): Orders {
@@ -41,13 +46,13 @@ function inDatabase(engine: Engine): Orders {
     cancel: (id, reason) => engine.cancel(id, reason === undefined ? {} : { reason }),
     status: (id) => engine.status(id),
     history: (id) => engine.history(id),
-    list: () => engine.list({ limit: LISTED }),
+    list: (before) => engine.list(page(before)),
   };
 }
 
 /** One object for all orders. Where one is too busy, choose it by customer: `getByName(customer)`. */
 function inObject(env: Env): Orders {
-  const object = env.ORDERS.get(env.ORDERS.idFromName("orders"));
+  const object = withTypedErrors(env.ORDERS.get(env.ORDERS.idFromName("orders")));
   return {
     run: (id, input) => object.run("order", id, input, { conflictPolicy }),
     resume: (id) => object.resume(id),
@@ -55,7 +60,7 @@ function inObject(env: Env): Orders {
     cancel: (id, reason) => object.cancel(id, reason === undefined ? {} : { reason }),
     status: (id) => object.status(id),
     history: (id) => object.history(id),
-    list: () => object.list({ limit: LISTED }),
+    list: (before) => object.list(page(before)),
   };
 }
 

@@ -58,6 +58,14 @@ export async function readCancel(request: Request): Promise<string | undefined> 
   return reason;
 }
 
+/** `?before=RUN`: the orders that are older than that one. */
+export function readBefore(text: string | null): number | undefined {
+  if (text === null) return undefined;
+  const run = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isSafeInteger(run)) throw new BadRequest("`before` is the `run` of an order");
+  return run;
+}
+
 async function readObject(request: Request): Promise<Record<string, unknown>> {
   if (Number(request.headers.get("content-length") ?? 0) > MOST_BYTES) throw new BadRequest("the body is too large", 413);
   const text = await request.text();

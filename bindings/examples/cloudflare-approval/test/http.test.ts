@@ -45,6 +45,17 @@ for (const store of ["d1", "durable-object"] as const) {
       assert.deepEqual(shop.verbs().toSorted(), ["charge", "reserve", "score", "ship"]);
     }));
 
+  test(`${store}: orders are listed the newest first, page by page`, () =>
+    using(async (shop) => {
+      for (const id of ["b", "a", "c"]) await shop.fetch("/orders", { id, ...large });
+      const ids = (orders: any[]) => orders.map(({ instanceId }) => instanceId);
+      const { orders } = (await shop.fetch("/orders")).body;
+      assert.deepEqual(ids(orders), ["c", "a", "b"]);
+      const older = await shop.fetch(`/orders?before=${orders[0].run}`);
+      assert.deepEqual(ids(older.body.orders), ["a", "b"]);
+      assert.deepEqual((await shop.fetch(`/orders?before=${orders[2].run}`)).body.orders, []);
+    }));
+
   test(`${store}: a declined order gives its stock back`, () =>
     using(async (shop) => {
       await shop.fetch("/orders", { id: "no", ...small, customer: "mallory" });
@@ -75,7 +86,9 @@ for (const store of ["d1", "durable-object"] as const) {
       await shop.fetch("/orders", { id: "gone", ...large });
       const cancelled = await shop.fetch("/orders/gone/cancel", { reason: "changed my mind" });
       assert.equal(cancelled.body.status.status, "cancelled");
-      assert.equal((await shop.fetch("/orders/gone/approve", { approved: true, by: "grace" })).status >= 400, true);
+      const late = await shop.fetch("/orders/gone/approve", { approved: true, by: "grace" });
+      assert.deepEqual([late.status, late.body.code], [409, "refused"], JSON.stringify(late.body));
+      assert.match(late.body.error, /^[^[]*$/, "the text is for people");
       const { body } = await shop.fetch("/orders/gone");
       assert.deepEqual(body.status, { status: "cancelled", reason: "changed my mind" });
     }));
@@ -95,7 +108,8 @@ for (const store of ["d1", "durable-object"] as const) {
         ["/orders/x/approve", { approved: true }, 400, /`by`/],
         ["/nothing", undefined, 404, /nothing here/],
         ["/orders/x/y/z", undefined, 404, /nothing here/],
-        ["/orders/unknown", undefined, 404, /not found/],
+        ["/orders/unknown", undefined, 404, /^[^[]*not found/],
+        ["/orders?before=yesterday", undefined, 400, /`before`/],
         ["/orders/unknown/cancel", {}, 404, /not found/],
         ["/orders/%E0%A4%A/approve", { approved: true, by: "x" }, 400, /no id/],
         ["/orders/x/approve", undefined, 405, /only POST/],

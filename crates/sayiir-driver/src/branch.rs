@@ -115,10 +115,12 @@ impl Session {
                 if let Some(output) = finished_with(&transition, &outcome) {
                     ticket.group().note_finished(branch.run, output);
                 }
+                // Its first reply was lost: what it left may have been parked, taken again and driven on since.
+                let is_old = matches!(outcome, CommitOutcome::AlreadyAccepted);
                 match self.settle(branch, *transition, outcome).await? {
                     Committed::Kept(view) => Ok(Some((view, Input::Taken))),
-                    // The reply was late, and leases ended meanwhile: what it leaves may have been driven on, and let go of.
-                    Committed::Holding(views) if takeovers != self.takeovers() => {
+                    // Or the reply was late, and leases ended meanwhile: what it leaves may have been driven on, and let go of.
+                    Committed::Holding(views) if is_old || takeovers != self.takeovers() => {
                         for view in views {
                             let crashes = view.crashes.max(1);
                             self.drive(ticket.group(), workflows, BranchView { crashes, ..view });

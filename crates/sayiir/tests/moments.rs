@@ -344,7 +344,7 @@ async fn a_lost_reply_in_one_branch_runs_nothing_of_its_sibling_again() {
                 // The sibling ends while the answer is on its way.
                 Call::AfterLoad(_) => {
                     begun.add_permits(1);
-                    ended.acquire().await.unwrap().forget();
+                    drop(ended.acquire().await.unwrap());
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
                 _ => {}

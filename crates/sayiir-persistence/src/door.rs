@@ -19,13 +19,9 @@ fn limit(what: String, actual: usize, limit: usize) -> StoreError {
     StoreError::Limit { what, actual, limit }
 }
 
-fn misused(reason: String) -> StoreError {
-    StoreError::Misused { reason }
-}
-
 /// Checks an instance id: 1 to 256 bytes, no NUL.
 pub fn check_instance_id(id: &str) -> Result<(), StoreError> {
-    validate_instance_id(id).map_err(|cause| misused(cause.to_string()))
+    validate_instance_id(id).map_err(|cause| StoreError::misused(cause.to_string()))
 }
 
 fn payload(limits: &Limits, bytes: &Bytes, what: impl FnOnce() -> String) -> Result<(), StoreError> {
@@ -39,7 +35,7 @@ fn length(limits: &Limits, name: &str, what: impl FnOnce() -> String) -> Result<
 fn name(limits: &Limits, text: &str, what: &str, instance_id: &str) -> Result<(), StoreError> {
     length(limits, text, || format!("{what} of instance {instance_id:?}"))?;
     if text.contains('\0') {
-        return Err(misused(format!("{what} of instance {instance_id:?} must not contain a NUL character: {text:?}")));
+        return Err(StoreError::misused(format!("{what} of instance {instance_id:?} must not contain a NUL character: {text:?}")));
     }
     Ok(())
 }
@@ -95,7 +91,7 @@ fn attributes(limits: &Limits, set: &SearchAttributes, of: impl Fn() -> String) 
             return Err(limit(format!("the search attribute {name:?} of {}", of()), text.len(), limits.attribute_bytes));
         }
         if name.is_empty() || name.contains('\0') || text.contains('\0') {
-            return Err(misused(format!(
+            return Err(StoreError::misused(format!(
                 "the search attribute {name:?} of {} must have a name, and a NUL character in neither name nor text",
                 of()
             )));
@@ -108,7 +104,7 @@ fn attributes(limits: &Limits, set: &SearchAttributes, of: impl Fn() -> String) 
 pub fn check_attribute_count(limits: &Limits, count: usize, of: impl Fn() -> String) -> Result<(), StoreError> {
     if count > limits.attributes {
         let reason = format!("{} would have {count} search attributes, the store accepts {}", of(), limits.attributes);
-        return Err(misused(reason));
+        return Err(StoreError::misused(reason));
     }
     Ok(())
 }
@@ -128,7 +124,9 @@ pub fn check_filter(filter: &InstanceFilter) -> Result<(), StoreError> {
         limit: _,
     } = filter;
     if after.is_some() && matches!(order, ListOrder::NewestFirst { .. }) {
-        return Err(misused("the order by run has its pages by run, not by id: leave `after` out, and give `before`".to_owned()));
+        return Err(StoreError::misused(
+            "the order by run has its pages by run, not by id: leave `after` out, and give `before`".to_owned(),
+        ));
     }
     for AttributeFilter { name, test } in attributes {
         match test {
@@ -138,7 +136,7 @@ pub fn check_filter(filter: &InstanceFilter) -> Result<(), StoreError> {
             AttributeTest::AtLeast(value @ (AttributeValue::Text(_) | AttributeValue::Bool(_)))
             | AttributeTest::AtMost(value @ (AttributeValue::Text(_) | AttributeValue::Bool(_))) => {
                 let reason = format!("the search attribute {name:?} is compared with {value:?}; only integers and times have an order");
-                return Err(misused(reason));
+                return Err(StoreError::misused(reason));
             }
         }
     }
@@ -152,7 +150,7 @@ pub fn check_rewind(limits: &Limits, rewind: &Rewind) -> Result<(), StoreError> 
     name(limits, node, "the node", id)?;
     placement(limits, place, id)?;
     if *keep < 1 || !input.branch.is_root() || input.revision > *keep {
-        return Err(misused(format!(
+        return Err(StoreError::misused(format!(
             "a rewind of instance {id:?} keeps its first row, and its root's row that holds the input of {node:?}"
         )));
     }
@@ -164,7 +162,7 @@ pub fn check_event(limits: &Limits, event: &NewEvent) -> Result<(), StoreError> 
     let id = &event.instance_id;
     check_instance_id(id)?;
     if event.name.is_empty() {
-        return Err(misused(format!("an event for instance {id:?} must have a name")));
+        return Err(StoreError::misused(format!("an event for instance {id:?} must have a name")));
     }
     name(limits, &event.name, "the name of an event", id)?;
     if let Some(key) = &event.key {
@@ -191,12 +189,14 @@ pub fn check_import(limits: &Limits, import: &Import) -> Result<(), StoreError> 
             match phase {
                 Phase::Start | Phase::At => Ok(()),
                 Phase::Delaying if due_at.is_some() => Ok(()),
-                Phase::Delaying => Err(misused(format!("instance {id:?} cannot be put into the delay {node:?} without a time"))),
+                Phase::Delaying => {
+                    Err(StoreError::misused(format!("instance {id:?} cannot be put into the delay {node:?} without a time")))
+                }
                 Phase::Awaiting => match awaits {
                     Some(event) => name(limits, event, "the name of an event", id),
-                    None => Err(misused(format!("instance {id:?} cannot wait at {node:?} without the name of an event"))),
+                    None => Err(StoreError::misused(format!("instance {id:?} cannot wait at {node:?} without the name of an event"))),
                 },
-                Phase::Joining => Err(misused(format!("instance {id:?} cannot be imported inside the fork {node:?}"))),
+                Phase::Joining => Err(StoreError::misused(format!("instance {id:?} cannot be imported inside the fork {node:?}"))),
             }
         }
         ImportState::Completed(output) => payload(limits, output, || format!("the output of instance {id:?}")),
@@ -215,7 +215,10 @@ pub fn check_commit(limits: &Limits, transitions: &[Transition]) -> Result<(), S
     if transitions.len() > 1 {
         let mut seen = HashSet::with_capacity(transitions.len());
         if let Some(twice) = transitions.iter().find(|t| !seen.insert((t.run, &t.branch))) {
-            return Err(misused(format!("a batch holds two transitions of branch {} of instance {:?}", twice.branch, twice.instance_id)));
+            return Err(StoreError::misused(format!(
+                "a batch holds two transitions of branch {} of instance {:?}",
+                twice.branch, twice.instance_id
+            )));
         }
     }
     Ok(())
@@ -223,7 +226,7 @@ pub fn check_commit(limits: &Limits, transitions: &[Transition]) -> Result<(), S
 
 fn check_transition(limits: &Limits, transition: &Transition) -> Result<(), StoreError> {
     let Transition { instance_id, run: _, branch, revision: _, entry, guard, held: _, next } = transition;
-    let wrong = |what: &str| Err(misused(format!("{what} (branch {branch} of instance {instance_id:?})")));
+    let wrong = |what: &str| Err(StoreError::misused(format!("{what} (branch {branch} of instance {instance_id:?})")));
     if let Some(entry) = entry {
         length(limits, &entry.node, || format!("the path of a node of instance {instance_id:?}"))?;
         let what = || format!("the output of {:?} of instance {instance_id:?}", entry.node);

@@ -59,6 +59,47 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// [`StoreError::Unavailable`], without a cause.
+    pub fn unavailable(reason: impl Into<String>) -> Self {
+        Self::Unavailable { reason: reason.into(), source: None }
+    }
+
+    /// [`StoreError::Corrupt`], without a cause.
+    pub fn corrupt(reason: impl Into<String>) -> Self {
+        Self::Corrupt { reason: reason.into(), source: None }
+    }
+
+    /// [`StoreError::Misused`].
+    pub fn misused(reason: impl Into<String>) -> Self {
+        Self::Misused { reason: reason.into() }
+    }
+
+    /// The same error once more, for the other members of a batch that failed as one; the cause becomes text.
+    ///
+    /// ```
+    /// use std::error::Error;
+    /// use sayiir_persistence::StoreError;
+    ///
+    /// let full = StoreError::Unavailable { reason: "the disk is full".into(), source: Some("SQLITE_FULL".into()) };
+    /// let other = full.again();
+    /// assert_eq!(other.to_string(), full.to_string());
+    /// assert_eq!(other.source().map(ToString::to_string).as_deref(), Some("SQLITE_FULL"));
+    /// ```
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let text = |source: &Option<BoxError>| source.as_ref().map(|cause| cause.to_string().into());
+        match self {
+            Self::Unavailable { reason, source } => Self::Unavailable { reason: reason.clone(), source: text(source) },
+            Self::ReadOnly { reason } => Self::ReadOnly { reason: reason.clone() },
+            Self::Corrupt { reason, source } => Self::Corrupt { reason: reason.clone(), source: text(source) },
+            Self::Schema { found, supported, advice } => {
+                Self::Schema { found: found.clone(), supported: supported.clone(), advice: advice.clone() }
+            }
+            Self::Limit { what, actual, limit } => Self::Limit { what: what.clone(), actual: *actual, limit: *limit },
+            Self::Misused { reason } => Self::Misused { reason: reason.clone() },
+        }
+    }
+
     /// Whether the same request may succeed later, and may even have been applied.
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. })

@@ -106,3 +106,13 @@ pub enum RunState {
     /// Ended by a cancel.
     Cancelled,
 }
+
+impl RunState {
+    /// Whether the run goes on or is paused.
+    pub const fn is_live(self) -> bool {
+        match self {
+            Self::Running | Self::Paused => true,
+            Self::Completed | Self::Failed | Self::Cancelled => false,
+        }
+    }
+}

@@ -2,6 +2,7 @@
 //!
 //! A store announces after its commit. Announcements are hints: whoever listens looks at the store again.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use event_listener::{Event, EventListener};
@@ -80,6 +81,57 @@ impl Wakeups {
 
     fn instances(&self) -> std::sync::MutexGuard<'_, FxHashMap<Arc<str>, Watched>> {
         self.instances.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an operation changed, for those who wait: announced after the commit, each instance once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct News {
+    /// Something is due now, or sooner than it was.
+    pub due: bool,
+    /// Runs were controlled, replaced or ended under their owners.
+    pub control: bool,
+    /// Instances that changed their status.
+    pub instances: BTreeSet<Arc<str>>,
+    /// For the store itself: the journal of a replaced run is to be deleted.
+    pub purge: bool,
+}
+
+impl News {
+    /// An instance changed its status.
+    pub fn instance(&mut self, instance_id: &Arc<str>) {
+        if !self.instances.contains(instance_id) {
+            self.instances.insert(Arc::clone(instance_id));
+        }
+    }
+
+    /// Adds what another operation changed.
+    pub fn add(&mut self, other: Self) {
+        let Self { due, control, instances, purge } = other;
+        self.due |= due;
+        self.control |= control;
+        self.purge |= purge;
+        self.instances.extend(instances);
+    }
+
+    /// Whether nobody who waits has anything to hear.
+    pub fn is_empty(&self) -> bool {
+        let Self { due, control, instances, purge: _ } = self;
+        !due && !control && instances.is_empty()
+    }
+
+    /// Tells those who wait in this process.
+    pub fn announce(&self, wakeups: &Wakeups) {
+        let Self { due, control, instances, purge: _ } = self;
+        if *due {
+            wakeups.announce_due();
+        }
+        if *control {
+            wakeups.announce_control();
+        }
+        for instance_id in instances {
+            wakeups.announce_instance(instance_id);
+        }
     }
 }
 

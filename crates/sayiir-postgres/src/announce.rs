@@ -26,20 +26,6 @@ const MOST_NAMED: usize = 200;
 /// How long to wait before the first and before any later attempt to connect again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
-/// Tells those who wait in this process.
-pub(crate) fn locally(wakeups: &Wakeups, news: &News) {
-    let News { due, control, instances, purge: _ } = news;
-    if *due {
-        wakeups.announce_due();
-    }
-    if *control {
-        wakeups.announce_control();
-    }
-    for id in instances {
-        wakeups.announce_instance(id);
-    }
-}
-
 /// What is to be told to other processes.
 pub(crate) struct Announcer {
     /// The channel of this schema.

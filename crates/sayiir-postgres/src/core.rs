@@ -8,7 +8,7 @@ use sayiir_persistence::{StoreError, Wakeups};
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgPool, Postgres};
 
-use crate::announce::{self, Announcer};
+use crate::announce::Announcer;
 use crate::fault::{Fault, Outcome, Remedy};
 use crate::ops::purge;
 use crate::tx::{Memo, News, Tx};
@@ -46,7 +46,7 @@ impl Core {
 
     /// Tells those who wait in this process at once, and those in others soon.
     pub(crate) fn announce(&self, news: News) {
-        announce::locally(&self.wakeups, &news);
+        news.announce(&self.wakeups);
         self.announcer.later(news);
     }
 
@@ -100,7 +100,7 @@ impl Core {
         if news.purge {
             tokio::spawn(Arc::clone(self).delete_replaced());
         }
-        announce::locally(&self.wakeups, &news);
+        news.announce(&self.wakeups);
         if let Some(news) = self.announcer.at_once(news)
             && let Err(error) = self.announcer.send(&mut conn, &news).await
         {

@@ -42,11 +42,11 @@ pub(crate) enum Remedy {
 
 impl Fault {
     pub(crate) fn corrupt(reason: impl Into<String>) -> Self {
-        Self::Store(StoreError::Corrupt { reason: reason.into(), source: None })
+        Self::Store(StoreError::corrupt(reason))
     }
 
     pub(crate) fn misused(reason: impl Into<String>) -> Self {
-        Self::Store(misused(reason))
+        Self::Store(StoreError::misused(reason))
     }
 
     /// The caller's error.
@@ -71,11 +71,11 @@ impl Fault {
 }
 
 pub(crate) fn unavailable(reason: impl Into<String>) -> StoreError {
-    StoreError::Unavailable { reason: reason.into(), source: None }
+    StoreError::unavailable(reason)
 }
 
 pub(crate) fn misused(reason: impl Into<String>) -> StoreError {
-    StoreError::Misused { reason: reason.into() }
+    StoreError::misused(reason)
 }
 
 /// Sorts an error of the database or of the way to it.
@@ -178,18 +178,7 @@ fn sort_class(code: &str, message: &str, error: sqlx::Error) -> StoreError {
     }
 }
 
-/// The same error once more, for the other members of a batch; the cause becomes text.
+/// The same error once more, for the other members of a batch.
 pub(crate) fn again(error: &StoreError) -> StoreError {
-    let text = |source: &Option<sayiir_core::error::BoxError>| source.as_ref().map(|cause| cause.to_string().into());
-    match error {
-        StoreError::Unavailable { reason, source } => StoreError::Unavailable { reason: reason.clone(), source: text(source) },
-        StoreError::ReadOnly { reason } => StoreError::ReadOnly { reason: reason.clone() },
-        StoreError::Corrupt { reason, source } => StoreError::Corrupt { reason: reason.clone(), source: text(source) },
-        StoreError::Schema { found, supported, advice } => {
-            StoreError::Schema { found: found.clone(), supported: supported.clone(), advice: advice.clone() }
-        }
-        StoreError::Limit { what, actual, limit } => StoreError::Limit { what: what.clone(), actual: *actual, limit: *limit },
-        StoreError::Misused { reason } => StoreError::Misused { reason: reason.clone() },
-        other => unavailable(other.to_string()),
-    }
+    error.again()
 }

@@ -1,17 +1,15 @@
 //! A transaction of one operation: its connection, its time, and what is to be announced when it is committed.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
 use sayiir_core::branch::RunNumber;
 use sayiir_core::time::Timestamp;
+pub(crate) use sayiir_persistence::wakeups::News;
 use sqlx::PgConnection;
 use sqlx::Row;
 
 use crate::fault::{Fault, Outcome};
 use crate::ops::lanes::Numbers;
 use crate::ops::sessions::Ttls;
-use crate::rows::{InstanceRow, db, definition, time};
+use crate::rows::{InstanceRow, db, definition, instance_row, time};
 
 /// The database's time in microseconds, or the one that is handed in as the first parameter.
 macro_rules! now {
@@ -20,38 +18,6 @@ macro_rules! now {
     };
 }
 pub(crate) use now;
-
-/// What changed, for those who wait.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct News {
-    /// Something is due now, or sooner than it was.
-    pub(crate) due: bool,
-    /// Runs were controlled, replaced or ended under their owners.
-    pub(crate) control: bool,
-    /// Instances that changed their status.
-    pub(crate) instances: BTreeSet<Arc<str>>,
-    /// A replaced run's journal is to be deleted.
-    pub(crate) purge: bool,
-}
-
-impl News {
-    pub(crate) fn instance(&mut self, id: &Arc<str>) {
-        self.instances.insert(Arc::clone(id));
-    }
-
-    pub(crate) fn add(&mut self, other: Self) {
-        let Self { due, control, instances, purge } = other;
-        self.due |= due;
-        self.control |= control;
-        self.purge |= purge;
-        self.instances.extend(instances);
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        let Self { due, control, instances, purge: _ } = self;
-        !due && !control && instances.is_empty()
-    }
-}
 
 /// What an operation works with.
 pub(crate) struct Tx<'c> {
@@ -94,7 +60,7 @@ impl<'c> Tx<'c> {
         if row.try_get::<Option<i64>, _>("run")?.is_none() {
             return Ok(None);
         }
-        let mut instance = InstanceRow::read(&row)?;
+        let mut instance = instance_row(&row)?;
         if let Some(id) = instance.definition_id
             && row.try_get::<Option<&[u8]>, _>("hash")?.is_none()
         {
@@ -115,14 +81,14 @@ impl<'c> Tx<'c> {
         let sql = "SELECT i.*, d.hash, d.name, d.version FROM instance i LEFT JOIN definition d ON d.id = i.definition \
                    WHERE i.instance_id = $1";
         let row = sqlx::query(sql).bind(instance_id).fetch_optional(&mut *self.conn).await?;
-        row.as_ref().map(InstanceRow::read).transpose()
+        row.as_ref().map(instance_row).transpose()
     }
 
     /// Reads the row of a run.
     pub(crate) async fn find_run(&mut self, run: RunNumber) -> Outcome<Option<InstanceRow>> {
         let sql = "SELECT i.*, d.hash, d.name, d.version FROM instance i LEFT JOIN definition d ON d.id = i.definition WHERE i.run = $1";
         let row = sqlx::query(sql).bind(db(run.0)).fetch_optional(&mut *self.conn).await?;
-        row.as_ref().map(InstanceRow::read).transpose()
+        row.as_ref().map(instance_row).transpose()
     }
 
     /// Asks for the time, where no other statement tells it.

@@ -101,7 +101,7 @@ async fn late(world: &Arc<World>) {
 }
 
 fn unavailable() -> StoreError {
-    StoreError::Unavailable { reason: "no answer came".to_owned(), source: None }
+    StoreError::unavailable("no answer came")
 }
 
 macro_rules! ask {

@@ -11,7 +11,7 @@ use sayiir_persistence::{Limits, StoreError, StoreFuture, Wakeups};
 
 use crate::clock::StoreClock;
 use crate::connect::{OpenFile, open_file, open_memory, open_reader};
-use crate::fault::{Fault, Outcome, unavailable};
+use crate::fault::{Fault, Outcome};
 use crate::job::Request;
 use crate::options::SqliteOptions;
 use crate::queue::Queue;
@@ -74,7 +74,7 @@ impl SqliteBackend {
         let path = path.as_ref();
         if path.as_os_str().is_empty() || path == Path::new(":memory:") {
             let reason = "give the path of a file; a store in memory is made by SqliteBackend::in_memory()".to_owned();
-            return Err(StoreError::Misused { reason });
+            return Err(StoreError::misused(reason));
         }
         Self::launch(Some(path.to_owned()), options).await
     }
@@ -101,8 +101,9 @@ impl SqliteBackend {
         let of_writer = lines.clone();
         let named = thread::Builder::new().name("sayiir-sqlite-write".to_owned());
         let writer = named.spawn(move || write_thread(path.as_deref(), &options, of_writer, report));
-        let writer = writer.map_err(|error| unavailable(format!("could not start the writer thread: {error}")))?;
-        let Opened { watcher, readers } = opened.await.map_err(|_| unavailable("the writer thread ended while it opened the file"))??;
+        let writer = writer.map_err(|error| StoreError::unavailable(format!("could not start the writer thread: {error}")))?;
+        let Opened { watcher, readers } =
+            opened.await.map_err(|_| StoreError::unavailable("the writer thread ended while it opened the file"))??;
         Ok(Self { shared: Arc::new(Shared { lines, limits, watcher, readers, writer: Some(writer) }) })
     }
 
@@ -139,7 +140,7 @@ impl SqliteBackend {
 }
 
 async fn received<T>(answer: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
-    answer.await.unwrap_or_else(|_| Err(unavailable("the store's thread has ended; open the store again")))
+    answer.await.unwrap_or_else(|_| Err(StoreError::unavailable("the store's thread has ended; open the store again")))
 }
 
 impl fmt::Debug for SqliteBackend {

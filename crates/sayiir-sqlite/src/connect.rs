@@ -10,7 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use sayiir_persistence::StoreError;
 
-use crate::fault::{Fault, Outcome, unavailable};
+use crate::fault::{Fault, Outcome};
 use crate::options::SqliteOptions;
 use crate::schema;
 
@@ -46,7 +46,7 @@ impl OpenFile {
 }
 
 fn gone(path: &Path, why: &str) -> StoreError {
-    unavailable(format!(
+    StoreError::unavailable(format!(
         "the file {} is gone ({why}); nothing is acknowledged into a deleted file: put it back and open it again",
         path.display()
     ))
@@ -120,7 +120,7 @@ fn use_wal(conn: &Connection, patience: Duration) -> Outcome<()> {
             Ok(mode) if mode.eq_ignore_ascii_case("wal") => return Ok(()),
             Ok(mode) => {
                 let reason = format!("SQLite cannot keep a write-ahead log here (journal mode {mode:?}); use a local file system");
-                return Err(Fault::Store(unavailable(reason)));
+                return Err(Fault::Store(StoreError::unavailable(reason)));
             }
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && start.elapsed() < patience => {
                 thread::sleep(Duration::from_millis(5));

@@ -28,11 +28,11 @@ impl From<StoreError> for Fault {
 
 impl Fault {
     pub(crate) fn corrupt(reason: impl Into<String>) -> Self {
-        Self::Store(StoreError::Corrupt { reason: reason.into(), source: None })
+        Self::Store(StoreError::corrupt(reason))
     }
 
     pub(crate) fn misused(reason: impl Into<String>) -> Self {
-        Self::Store(StoreError::Misused { reason: reason.into() })
+        Self::Store(StoreError::misused(reason))
     }
 
     /// The caller's error.
@@ -42,10 +42,6 @@ impl Fault {
             Self::Store(error) => error,
         }
     }
-}
-
-pub(crate) fn unavailable(reason: impl Into<String>) -> StoreError {
-    StoreError::Unavailable { reason: reason.into(), source: None }
 }
 
 /// Sorts an error of SQLite's.
@@ -74,20 +70,4 @@ pub(crate) fn sort(error: rusqlite::Error) -> StoreError {
         () => "SQLite refused the request",
     };
     StoreError::Unavailable { reason: reason.to_owned(), source: Some(error.into()) }
-}
-
-/// The same error once more, for the other members of a batch; the cause becomes text.
-pub(crate) fn again(error: &StoreError) -> StoreError {
-    let text = |source: &Option<sayiir_core::error::BoxError>| source.as_ref().map(|cause| cause.to_string().into());
-    match error {
-        StoreError::Unavailable { reason, source } => StoreError::Unavailable { reason: reason.clone(), source: text(source) },
-        StoreError::ReadOnly { reason } => StoreError::ReadOnly { reason: reason.clone() },
-        StoreError::Corrupt { reason, source } => StoreError::Corrupt { reason: reason.clone(), source: text(source) },
-        StoreError::Schema { found, supported, advice } => {
-            StoreError::Schema { found: found.clone(), supported: supported.clone(), advice: advice.clone() }
-        }
-        StoreError::Limit { what, actual, limit } => StoreError::Limit { what: what.clone(), actual: *actual, limit: *limit },
-        StoreError::Misused { reason } => StoreError::Misused { reason: reason.clone() },
-        other => unavailable(other.to_string()),
-    }
 }

@@ -40,8 +40,7 @@ impl<Scope: ?Sized, T: Send, F: FnMut(&mut Scope) -> Outcome<T> + Send> Job<Scop
 
     fn answer(self: Box<Self>, result: Result<(), StoreError>) {
         let Self { work: _, done, reply, cost: _ } = *self;
-        let answer =
-            result.and_then(|()| done.ok_or_else(|| StoreError::Misused { reason: "a request was answered before it ran".to_owned() }));
+        let answer = result.and_then(|()| done.ok_or_else(|| StoreError::misused("a request was answered before it ran")));
         // Nobody waits any more: what was written stays written.
         let _ = reply.send(answer);
     }

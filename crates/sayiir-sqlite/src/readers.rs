@@ -8,7 +8,7 @@ use sayiir_persistence::StoreError;
 
 use crate::clock::StoreClock;
 use crate::connect::OpenFile;
-use crate::fault::{Fault, unavailable};
+use crate::fault::Fault;
 use crate::job::Job;
 use crate::queue::{Queue, Taken};
 use crate::tx::{Snapshot, execute};
@@ -30,7 +30,7 @@ pub(crate) fn spawn(
 ) -> Result<JoinHandle<()>, StoreError> {
     let reader = Reader { snapshot: Snapshot { conn, now: BEFORE_TIME }, file, queue, clock };
     let thread = std::thread::Builder::new().name("sayiir-sqlite-read".to_owned());
-    thread.spawn(move || reader.work()).map_err(|error| unavailable(format!("could not start a reader thread: {error}")))
+    thread.spawn(move || reader.work()).map_err(|error| StoreError::unavailable(format!("could not start a reader thread: {error}")))
 }
 
 impl Reader {

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use bytes::Bytes;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Type, ValueRef};
 use rusqlite::{Connection, Row};
-use sayiir_core::DefinitionHash;
-use sayiir_core::branch::{BranchId, Head, JournalRef, LeaseId, Phase, Placement, RunNumber};
-use sayiir_core::control::SignalRequest;
-use sayiir_core::journal::EntryKind;
+use sayiir_core::branch::{BranchId, LeaseId, Phase, RunNumber};
+use sayiir_core::journal::{EntryKind, JournalRow};
 use sayiir_core::priority::Priority;
 use sayiir_core::time::Timestamp;
-use sayiir_persistence::{BranchSummary, Definition, Progress, RunState};
+use sayiir_persistence::rows::{self, Columns};
+pub(crate) use sayiir_persistence::rows::{BranchRow, InstanceRow, Stage};
 
 use crate::fault::Outcome;
 use crate::tx::first;
@@ -67,7 +67,7 @@ pub(crate) fn branch_id(row: &Row<'_>, index: &str) -> rusqlite::Result<BranchId
     match row.get_ref(index)? {
         ValueRef::Text(text) => Ok(BranchId::from_stored(&String::from_utf8_lossy(text))),
         ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_) => {
-            Err(rusqlite::Error::InvalidColumnType(0, index.to_owned(), rusqlite::types::Type::Null))
+            Err(rusqlite::Error::InvalidColumnType(0, index.to_owned(), Type::Null))
         }
     }
 }
@@ -81,119 +81,65 @@ macro_rules! head_columns {
 }
 pub(crate) use head_columns;
 
-/// A row of the table of live branches.
-#[derive(Debug, Clone)]
-pub(crate) struct BranchRow {
-    pub(crate) run: RunNumber,
-    pub(crate) branch: BranchId,
-    pub(crate) revision: u64,
-    pub(crate) lease: Option<LeaseId>,
-    pub(crate) crashes: u32,
-    pub(crate) head: Head,
-    pub(crate) pending: u32,
-    pub(crate) due_at: Option<Timestamp>,
-    pub(crate) awaits: Option<Arc<str>>,
-    pub(crate) lane: i64,
-    pub(crate) priority: Priority,
-    pub(crate) run_at: Option<Timestamp>,
-    pub(crate) moved_at: Timestamp,
-    pub(crate) attempt_at: Timestamp,
-    pub(crate) progress: Option<Progress>,
-}
+/// A row whose columns are read by name.
+struct Named<'a>(&'a Row<'a>);
 
-impl BranchRow {
-    pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            run: col(row, "run")?,
-            branch: branch_id(row, "branch")?,
-            revision: row.get("revision")?,
-            lease: maybe(row, "lease")?,
-            crashes: row.get("crashes")?,
-            head: Head {
-                node: row.get("node")?,
-                phase: col(row, "phase")?,
-                attempt: row.get("attempt")?,
-                input: JournalRef { branch: branch_id(row, "input_branch")?, revision: row.get("input_revision")? },
-                fork_revision: row.get("fork_revision")?,
-            },
-            pending: row.get("pending")?,
-            due_at: maybe(row, "due_at")?,
-            awaits: row.get("awaits")?,
-            lane: row.get("lane")?,
-            priority: col(row, "priority")?,
-            run_at: maybe(row, "run_at")?,
-            moved_at: col(row, "moved_at")?,
-            attempt_at: col(row, "attempt_at")?,
-            progress: progress(row)?,
-        })
+impl Columns for Named<'_> {
+    type Error = rusqlite::Error;
+
+    fn code(&self, column: &str) -> rusqlite::Result<i64> {
+        self.0.get(column)
     }
 
-    pub(crate) fn find(conn: &Connection, run: RunNumber, branch: &BranchId) -> Outcome<Option<Self>> {
-        let sql = concat!("SELECT ", head_columns!(), " FROM branch WHERE run = ?1 AND branch = ?2");
-        first(conn, sql, (Col(run), branch.as_str()), Self::read)
+    fn count(&self, column: &str) -> rusqlite::Result<u32> {
+        self.0.get(column)
     }
 
-    pub(crate) fn summary(self, tags: Arc<[String]>) -> BranchSummary {
-        let Self {
-            run: _,
-            branch,
-            revision,
-            lease,
-            crashes,
-            head,
-            pending,
-            due_at,
-            awaits,
-            lane: _,
-            priority,
-            run_at,
-            moved_at: _,
-            attempt_at,
-            progress,
-        } = self;
-        let placement = Placement { tags, priority };
-        BranchSummary { branch, revision, head, lease, run_at, due_at, awaits, pending, placement, crashes, attempt_at, progress }
+    fn number(&self, column: &str) -> rusqlite::Result<Option<i64>> {
+        self.0.get(column)
+    }
+
+    fn flag(&self, column: &str) -> rusqlite::Result<bool> {
+        self.0.get(column)
+    }
+
+    fn text(&self, column: &str) -> rusqlite::Result<Option<Arc<str>>> {
+        self.0.get(column)
+    }
+
+    fn bytes(&self, column: &str) -> rusqlite::Result<Option<Bytes>> {
+        Ok(self.0.get::<_, Option<Vec<u8>>>(column)?.map(Bytes::from))
+    }
+
+    fn branch(&self, column: &str) -> rusqlite::Result<BranchId> {
+        branch_id(self.0, column)
+    }
+
+    fn unreadable(column: &str, found: String) -> rusqlite::Error {
+        let why = format!("a stored {column} is {found}, which this build does not know");
+        rusqlite::Error::FromSqlConversionFailure(0, Type::Null, why.into())
     }
 }
 
-fn progress(row: &Row<'_>) -> rusqlite::Result<Option<Progress>> {
-    let at: Option<Timestamp> = maybe(row, "progress_at")?;
-    at.map(|at| Ok(Progress { payload: row.get::<_, Vec<u8>>("progress")?.into(), at })).transpose()
+/// Reads the columns of a head.
+pub(crate) fn branch_row(row: &Row<'_>) -> rusqlite::Result<BranchRow> {
+    BranchRow::read(&Named(row))
 }
 
-/// Whether an instance's id has a run, and how it goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
-    /// Only events were sent: the id counts as unknown.
-    MailOnly,
-    /// It has a run.
-    Run(RunState),
+pub(crate) fn find_branch(conn: &Connection, run: RunNumber, branch: &BranchId) -> Outcome<Option<BranchRow>> {
+    let sql = concat!("SELECT ", head_columns!(), " FROM branch WHERE run = ?1 AND branch = ?2");
+    first(conn, sql, (Col(run), branch.as_str()), branch_row)
 }
 
-impl Stage {
-    /// The stored number; pausing is a flag beside it.
-    pub(crate) const fn code(state: RunState) -> i64 {
-        match state {
-            RunState::Running | RunState::Paused => 1,
-            RunState::Completed => 2,
-            RunState::Failed => 3,
-            RunState::Cancelled => 4,
-        }
-    }
+/// Reads the whole row of a journal.
+pub(crate) fn journal_row(row: &Row<'_>) -> rusqlite::Result<JournalRow> {
+    rows::journal_row(&Named(row))
+}
 
-    pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let (code, paused): (i64, bool) = (row.get("status")?, row.get("paused")?);
-        let state = match (code, paused) {
-            (0, _) => return Ok(Self::MailOnly),
-            (1, false) => RunState::Running,
-            (1, true) => RunState::Paused,
-            (2, _) => RunState::Completed,
-            (3, _) => RunState::Failed,
-            (4, _) => RunState::Cancelled,
-            (other, _) => return Err(rusqlite::Error::IntegralValueOutOfRange(0, other)),
-        };
-        Ok(Self::Run(state))
-    }
+/// What the columns `status` and `paused` say.
+pub(crate) fn stage(row: &Row<'_>) -> rusqlite::Result<Stage> {
+    let code: i64 = row.get("status")?;
+    Stage::from_code(code, row.get("paused")?).ok_or_else(|| Named::unreadable("status", code.to_string()))
 }
 
 /// The columns of an instance with its definition.
@@ -203,85 +149,14 @@ macro_rules! instance_query {
     };
 }
 
-/// An instance as its row has it.
-#[derive(Debug, Clone)]
-pub(crate) struct InstanceRow {
-    pub(crate) run: RunNumber,
-    pub(crate) instance_id: Arc<str>,
-    pub(crate) stage: Stage,
-    pub(crate) previous: Option<RunNumber>,
-    pub(crate) definition: Definition,
-    pub(crate) mail: u64,
-    pub(crate) trace: Option<Arc<str>>,
-    pub(crate) created_at: Timestamp,
-    pub(crate) updated_at: Timestamp,
-    pub(crate) nonce: Option<Vec<u8>>,
-    pub(crate) end: Option<JournalRef>,
-    pub(crate) request: Option<SignalRequest>,
-    pub(crate) cancel: Option<SignalRequest>,
-    pub(crate) pause: Option<SignalRequest>,
+fn instance_row(row: &Row<'_>) -> rusqlite::Result<InstanceRow> {
+    InstanceRow::read(&Named(row))
 }
 
-impl InstanceRow {
-    pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let hash: Option<[u8; 32]> = row.get("hash")?;
-        let end: Option<u64> = row.get("end_revision")?;
-        Ok(Self {
-            run: col(row, "run")?,
-            instance_id: row.get("instance_id")?,
-            stage: Stage::read(row)?,
-            previous: maybe(row, "previous")?,
-            definition: Definition {
-                hash: DefinitionHash::from_bytes(hash.unwrap_or_default()),
-                name: row.get::<_, Option<Arc<str>>>("name")?.unwrap_or_else(|| Arc::from("")),
-                version: row.get::<_, Option<Arc<str>>>("version")?.unwrap_or_else(|| Arc::from("")),
-                document: None,
-            },
-            mail: row.get("mail")?,
-            trace: row.get("trace")?,
-            created_at: col(row, "created_at")?,
-            updated_at: col(row, "updated_at")?,
-            nonce: row.get("nonce")?,
-            end: end
-                .map(|revision| Ok::<_, rusqlite::Error>(JournalRef { branch: branch_id(row, "end_branch")?, revision }))
-                .transpose()?,
-            request: request(row, ["request_reason", "request_by", "request_at"])?,
-            cancel: request(row, ["cancel_reason", "cancel_by", "cancel_at"])?,
-            pause: request(row, ["pause_reason", "pause_by", "pause_at"])?,
-        })
-    }
-
-    pub(crate) fn by_id(conn: &Connection, instance_id: &str) -> Outcome<Option<Self>> {
-        first(conn, instance_query!("i.instance_id = ?1"), [instance_id], Self::read)
-    }
-
-    pub(crate) fn by_run(conn: &Connection, run: RunNumber) -> Outcome<Option<Self>> {
-        first(conn, instance_query!("i.run = ?1"), [Col(run)], Self::read)
-    }
-
-    /// The state of its run, if it has one.
-    pub(crate) const fn state(&self) -> Option<RunState> {
-        match self.stage {
-            Stage::MailOnly => None,
-            Stage::Run(state) => Some(state),
-        }
-    }
-
-    /// Whether it has a run that goes on or is paused.
-    pub(crate) const fn is_live(&self) -> bool {
-        match self.stage {
-            Stage::Run(RunState::Running | RunState::Paused) => true,
-            Stage::MailOnly | Stage::Run(RunState::Completed | RunState::Failed | RunState::Cancelled) => false,
-        }
-    }
-
-    pub(crate) fn is_paused(&self) -> bool {
-        self.stage == Stage::Run(RunState::Paused)
-    }
+pub(crate) fn find_instance(conn: &Connection, instance_id: &str) -> Outcome<Option<InstanceRow>> {
+    first(conn, instance_query!("i.instance_id = ?1"), [instance_id], instance_row)
 }
 
-fn request(row: &Row<'_>, [reason, by, at]: [&str; 3]) -> rusqlite::Result<Option<SignalRequest>> {
-    let at: Option<Timestamp> = maybe(row, at)?;
-    let Some(at) = at else { return Ok(None) };
-    Ok(Some(SignalRequest { reason: row.get(reason)?, requested_by: row.get(by)?, requested_at: at.into() }))
+pub(crate) fn instance_of(conn: &Connection, run: RunNumber) -> Outcome<Option<InstanceRow>> {
+    first(conn, instance_query!("i.run = ?1"), [Col(run)], instance_row)
 }

@@ -1,6 +1,6 @@
 //! What an operation works with: a connection inside a transaction, the time, and what is announced after the commit.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 use sayiir_core::DefinitionHash;
 use sayiir_core::branch::LeaseId;
 use sayiir_core::time::Timestamp;
-use sayiir_persistence::{StoreError, Wakeups};
+use sayiir_persistence::StoreError;
+pub(crate) use sayiir_persistence::wakeups::News;
 
 use crate::fault::Outcome;
 use crate::figures;
@@ -63,36 +64,6 @@ pub(crate) struct Memo {
     pub(crate) ttls: HashMap<LeaseId, (Duration, Timestamp)>,
 }
 
-/// What is announced after the commit, coalesced.
-#[derive(Default)]
-pub(crate) struct News {
-    pub(crate) due: bool,
-    pub(crate) control: bool,
-    pub(crate) purge: bool,
-    instances: BTreeSet<Arc<str>>,
-}
-
-impl News {
-    pub(crate) fn instance(&mut self, instance_id: &Arc<str>) {
-        if !self.instances.contains(instance_id) {
-            self.instances.insert(Arc::clone(instance_id));
-        }
-    }
-
-    pub(crate) fn announce(self, wakeups: &Wakeups) {
-        let Self { due, control, purge: _, instances } = self;
-        if due {
-            wakeups.announce_due();
-        }
-        if control {
-            wakeups.announce_control();
-        }
-        for instance in instances {
-            wakeups.announce_instance(&instance);
-        }
-    }
-}
-
 /// Runs a statement that changes rows; says how many.
 pub(crate) fn execute(conn: &Connection, sql: &str, params: impl Params) -> Outcome<usize> {
     figures::count();
@@ -140,5 +111,5 @@ pub(crate) fn rows_of<T>(
 pub(crate) fn next_number(conn: &Connection, counter: &str) -> Outcome<u64> {
     let sql = "UPDATE counter SET value = value + 1 WHERE name = ?1 RETURNING value";
     let number = first(conn, sql, [counter], |row| row.get(0))?;
-    number.ok_or_else(|| StoreError::Corrupt { reason: format!("the counter {counter:?} is missing"), source: None }.into())
+    number.ok_or_else(|| StoreError::corrupt(format!("the counter {counter:?} is missing")).into())
 }

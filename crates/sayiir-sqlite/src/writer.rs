@@ -10,7 +10,7 @@ use sayiir_persistence::{StoreError, Wakeups};
 
 use crate::clock::StoreClock;
 use crate::connect::OpenFile;
-use crate::fault::{Fault, Outcome, again};
+use crate::fault::{Fault, Outcome};
 use crate::figures;
 use crate::job::{Job, Request};
 use crate::ops::purge;
@@ -69,9 +69,9 @@ impl Writer {
         match self.transact(&mut jobs) {
             Ok(news) => {
                 answer_all(jobs, || Ok(()));
-                self.tell(news);
+                self.tell(&news);
             }
-            Err(Failure::Everybody(error)) => answer_all(jobs, || Err(again(&error))),
+            Err(Failure::Everybody(error)) => answer_all(jobs, || Err(error.again())),
             Err(Failure::Together(error)) if jobs.len() == 1 => {
                 let mut error = Some(error);
                 answer_all(jobs, || error.take().map_or(Ok(()), Err));
@@ -85,16 +85,16 @@ impl Writer {
         for job in jobs {
             let mut alone = vec![job];
             let result = match &barred {
-                Some(error) => Err(Failure::Everybody(again(error))),
+                Some(error) => Err(Failure::Everybody(error.again())),
                 None => self.transact(&mut alone),
             };
             match result {
                 Ok(news) => {
                     answer_all(alone, || Ok(()));
-                    self.tell(news);
+                    self.tell(&news);
                 }
                 Err(Failure::Everybody(error)) => {
-                    answer_all(alone, || Err(again(&error)));
+                    answer_all(alone, || Err(error.again()));
                     barred = Some(error);
                 }
                 Err(Failure::Together(error)) => {
@@ -174,10 +174,9 @@ impl Writer {
         }
     }
 
-    fn tell(&mut self, news: News) {
-        let purge = news.purge;
+    fn tell(&mut self, news: &News) {
         news.announce(&self.wakeups);
-        if purge {
+        if news.purge {
             self.push_purge();
         }
     }
@@ -205,7 +204,7 @@ pub(crate) fn run_guarded<Scope>(job: &mut dyn Job<Scope>, scope: &mut Scope) ->
             let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
             let reason = format!("the request made the store panic ({}); nothing was written; please report it", text.unwrap_or("no text"));
             tracing::error!(reason, "a store request panicked");
-            Err(StoreError::Misused { reason })
+            Err(StoreError::misused(reason))
         }
     }
 }

@@ -123,15 +123,11 @@ impl FaultStore {
         }
         let (applied, answered) = self.fate(number);
         if !applied {
-            return Err(unavailable("a fault was asked for before this write"));
+            return Err(StoreError::unavailable("a fault was asked for before this write"));
         }
         let answer = ask().await;
-        if answered { answer } else { Err(unavailable("a fault was asked for after this write")) }
+        if answered { answer } else { Err(StoreError::unavailable("a fault was asked for after this write")) }
     }
-}
-
-fn unavailable(reason: &str) -> StoreError {
-    StoreError::Unavailable { reason: reason.to_owned(), source: None }
 }
 
 impl AroundStore for FaultStore {
@@ -144,7 +140,7 @@ impl AroundStore for FaultStore {
         if operation.is_write() {
             Box::pin(self.write(ask))
         } else if self.is_crashed() {
-            Box::pin(ready(Err(unavailable("a crash was asked for"))))
+            Box::pin(ready(Err(StoreError::unavailable("a crash was asked for"))))
         } else {
             ask()
         }

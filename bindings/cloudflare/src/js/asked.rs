@@ -23,7 +23,7 @@ pub(super) struct Fleeting(pub(super) InMemoryBackend);
 /// An operation of operators, importers or fleets of workers: an engine at the edge has no call that comes to it.
 fn nobody_asks<'a, T: MaybeSend + 'a>(operation: &str) -> StoreFuture<'a, T> {
     let reason = format!("the package for Workers has no {operation:?}: use the command line or a Rust program on this store");
-    Box::pin(ready(Err(StoreError::Misused { reason })))
+    Box::pin(ready(Err(StoreError::misused(reason))))
 }
 
 /// Refuses the named operations.

@@ -38,7 +38,7 @@ impl Columns<'_> {
                 Some(Value::Integer(number)) => format!("the number {number}"),
             };
             let (number, wanted) = (self.read, std::any::type_name::<T>());
-            StoreError::Corrupt { reason: format!("column {number} of an answer holds {found}, which is no {wanted}"), source: None }
+            StoreError::corrupt(format!("column {number} of an answer holds {found}, which is no {wanted}"))
         })
     }
 }

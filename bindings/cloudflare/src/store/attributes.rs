@@ -21,7 +21,7 @@ pub(super) fn check(attributes: &SearchAttributes) -> Result<(), StoreError> {
     for (name, value) in attributes {
         if value.as_number().is_some_and(|number| number.unsigned_abs() >= TOO_LARGE) {
             let reason = format!("the search attribute {name:?} is {value}: integers of 2^53 and above do not pass through JavaScript");
-            return Err(StoreError::Misused { reason });
+            return Err(StoreError::misused(reason));
         }
     }
     Ok(())

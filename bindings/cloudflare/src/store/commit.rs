@@ -374,7 +374,7 @@ impl Write<'_> {
 }
 
 fn nothing_written() -> Fault {
-    Fault::Store(StoreError::Corrupt { reason: "a transition that its guard let pass wrote nothing".to_owned(), source: None })
+    Fault::Store(StoreError::corrupt("a transition that its guard let pass wrote nothing"))
 }
 
 /// The text for when a branch is due; `?7` is the time, where the store does not have it.

@@ -17,19 +17,17 @@ pub(super) type Outcome<T> = Result<T, Fault>;
 
 impl Fault {
     pub(super) fn corrupt(reason: impl Into<String>) -> Self {
-        Self::Store(StoreError::Corrupt { reason: reason.into(), source: None })
+        Self::Store(StoreError::corrupt(reason))
     }
 
     pub(super) fn misused(reason: impl Into<String>) -> Self {
-        Self::Store(StoreError::Misused { reason: reason.into() })
+        Self::Store(StoreError::misused(reason))
     }
 
     /// The caller's error. A guard's reason that nobody asked for is a mistake of ours.
     pub(super) fn into_store_error(self) -> StoreError {
         match self {
-            Self::Guard(why) => {
-                StoreError::Corrupt { reason: format!("the tables answered {why:?}, which this build does not know"), source: None }
-            }
+            Self::Guard(why) => StoreError::corrupt(format!("the tables answered {why:?}, which this build does not know")),
             Self::Store(error) => error,
         }
     }
@@ -45,12 +43,9 @@ impl From<SqlError> for Fault {
     fn from(error: SqlError) -> Self {
         Self::Store(match error {
             SqlError::Check(why) => return Self::Guard(why),
-            SqlError::NoTable(table) => {
-                let reason = format!("the table {table:?} is gone");
-                StoreError::Corrupt { reason, source: None }
-            }
+            SqlError::NoTable(table) => StoreError::corrupt(format!("the table {table:?} is gone")),
             SqlError::TooLarge(source) => {
-                StoreError::Misused { reason: format!("a row would be larger than the database takes, about 2 MB ({source})") }
+                StoreError::misused(format!("a row would be larger than the database takes, about 2 MB ({source})"))
             }
             SqlError::Refused(source) => {
                 StoreError::Corrupt { reason: "the database refused a statement".to_owned(), source: Some(source) }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sayiir_core::branch::{JournalRef, Phase, RunNumber};
+use sayiir_core::branch::{JournalRef, Phase};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::EntryKind;
 use sayiir_core::time::Timestamp;
@@ -76,25 +76,17 @@ fn refusal(found: &Found, import: &Import, now: Timestamp) -> Result<Root, Impor
     if instance.definition.hash != import.definition.hash {
         return Err(ImportOutcome::DefinitionMismatch { found: instance.definition.hash });
     }
-    if !instance.is_live() {
+    if !instance.state.is_live() {
         return Err(ImportOutcome::Finished(found.status()));
     }
     let is_held = |lease: bool, until: Option<Timestamp>| lease && until.is_none_or(|until| until > now);
-    if found.branches.iter().any(|branch| is_held(branch.lease.is_some(), branch.run_at)) {
-        return Err(ImportOutcome::Leased);
-    }
+    let held = found.branches.iter().any(|branch| is_held(branch.lease.is_some(), branch.run_at));
     let root = found.branches.iter().find(|branch| branch.branch.is_root());
-    let revision = root.map_or(0, |root| root.revision);
-    let here: (RunNumber, u64) = (instance.run, revision);
-    if import.expected.is_some_and(|expected| expected != here) {
-        return Err(ImportOutcome::Moved { revision });
+    if let Some(refusal) = import.refusal(instance.run, held, root.map(|root| (root.revision, &root.head))) {
+        return Err(refusal);
     }
-    let Some(root) = root else { return Err(ImportOutcome::Moved { revision }) };
-    let (node, phase) = (Arc::clone(&root.head.node), root.head.phase);
-    if phase == Phase::Joining && matches!(import.state, ImportState::Running { .. }) {
-        return Err(ImportOutcome::Forked { node });
-    }
-    Ok(Root { revision, node, phase })
+    let Some(root) = root else { return Err(ImportOutcome::Moved { revision: 0 }) };
+    Ok(Root { revision: root.revision, node: Arc::clone(&root.head.node), phase: root.head.phase })
 }
 
 /// An import on its way into the tables.

@@ -9,10 +9,11 @@ use sayiir_core::branch::{BranchId, JournalRef, RunNumber};
 use sayiir_core::journal::JournalRow;
 use sayiir_core::time::Timestamp;
 use sayiir_core::workflow::WorkflowStatus;
+use sayiir_persistence::rows::{SubSteps, unknown_run};
 use sayiir_persistence::{BranchSummary, InstanceRecord, InstanceSummary, RunState, status_of};
 
 use super::SqlStore;
-use super::fault::{Fault, Outcome};
+use super::fault::Outcome;
 use super::rows::{InstanceRow, SUMMARY, instances, missing_value, summary, tags_text, value_of};
 use crate::sql::{Row, statement};
 
@@ -165,21 +166,20 @@ impl SqlStore {
         if answers.first()?.map(|row| row.columns().take::<bool>()).transpose()? == Some(true) {
             return Ok(rows);
         }
-        Err(Fault::misused(format!("run {run} is not in the store (it was replaced or deleted)")))
+        Err(unknown_run(run).into())
     }
 
     /// The sub-steps stored by the task at this node path of the branch, in order of path.
     pub(super) async fn sub_steps_of(self, run: RunNumber, branch: BranchId, node: Arc<str>) -> Outcome<Vec<(Arc<str>, Bytes)>> {
         let sql = "SELECT node, output FROM sayiir_journal WHERE run = ?1 AND branch = ?2 AND node > ?3 AND node < ?4 AND kind = 17 \
                    ORDER BY node";
-        // The character behind the slash is the digit zero.
-        let (under, behind) = (format!("{node}/"), format!("{node}0"));
-        let rows = self.ask(statement!(sql, run, &branch, &under, behind)).await?;
+        let of_this = SubSteps::of(&node);
+        let rows = self.ask(statement!(sql, run, &branch, &of_this.after, &of_this.before)).await?;
         let mut found = Vec::with_capacity(rows.len());
         for row in rows {
             let mut columns = row.columns();
             let (path, output): (Arc<str>, Bytes) = (columns.take()?, columns.take()?);
-            if path.strip_prefix(&*under).is_some_and(|name| !name.contains('/')) {
+            if of_this.has(&path) {
                 found.push((path, output));
             }
         }

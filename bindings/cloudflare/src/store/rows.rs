@@ -6,8 +6,9 @@ use bytes::Bytes;
 use sayiir_core::DefinitionHash;
 use sayiir_core::attribute::SearchAttributes;
 use sayiir_core::branch::{BranchId, Head, JournalRef, Phase, Placement, RunNumber};
-use sayiir_core::control::{SignalKind, SignalRequest};
+use sayiir_core::control::SignalRequest;
 use sayiir_core::time::Timestamp;
+use sayiir_persistence::rows::Stage;
 use sayiir_persistence::{BranchSummary, BranchView, Definition, EventHead, Progress, RunState, StoreError};
 
 use super::attributes;
@@ -60,15 +61,10 @@ pub(super) fn view(row: &Row, now: Timestamp) -> Outcome<BranchView> {
     let (branch, revision) = (columns.take()?, columns.take()?);
     let head = head(&mut columns)?;
     let (crashes, due_at, pending) = (columns.take()?, columns.take()?, columns.take()?);
-    let (status, paused): (i64, bool) = (columns.take()?, columns.take()?);
+    let stage = Stage::from_code(columns.take()?, columns.take()?).unwrap_or(Stage::MailOnly);
     let (cancel, pause): (Option<Timestamp>, Option<Timestamp>) = (columns.take()?, columns.take()?);
     let (mail, trace) = (columns.take()?, columns.take()?);
     let (input, events): (Option<Bytes>, Option<String>) = (columns.take()?, columns.take()?);
-    let requested = match (status, cancel, pause) {
-        (1, Some(_), _) => Some(SignalKind::Cancel),
-        (1, None, Some(_)) if !paused => Some(SignalKind::Pause),
-        _ => None,
-    };
     let (events, input) = (event_heads(events.as_deref())?, input.filter(|_| head.phase != Phase::Joining));
     let missing = head.phase != Phase::Joining && input.is_none();
     let view = BranchView {
@@ -81,8 +77,8 @@ pub(super) fn view(row: &Row, now: Timestamp) -> Outcome<BranchView> {
         crashes,
         due_at,
         pending,
-        paused: status == 1 && paused,
-        requested,
+        paused: stage.is_paused(),
+        requested: stage.requested(cancel.is_some(), pause.is_some()),
         mail,
         events,
         input: input.unwrap_or_default(),
@@ -185,14 +181,11 @@ impl InstanceRow {
     pub(super) fn read(row: &Row) -> Outcome<Option<Self>> {
         let mut columns = row.columns();
         let (run, instance_id) = (columns.take()?, columns.take()?);
-        let state = match (columns.take::<i64>()?, columns.take::<bool>()?) {
-            (0, _) => return Ok(None),
-            (1, false) => RunState::Running,
-            (1, true) => RunState::Paused,
-            (2, _) => RunState::Completed,
-            (3, _) => RunState::Failed,
-            (4, _) => RunState::Cancelled,
-            (other, _) => return Err(Fault::corrupt(format!("instance {instance_id:?} has the status {other}"))),
+        let (status, paused) = (columns.take()?, columns.take()?);
+        let state = match Stage::from_code(status, paused) {
+            Some(Stage::MailOnly) => return Ok(None),
+            Some(Stage::Run(state)) => state,
+            None => return Err(Fault::corrupt(format!("instance {instance_id:?} has the status {status}"))),
         };
         let hash: DefinitionHash = columns.take()?;
         let definition = Definition { hash, name: columns.take()?, version: columns.take()?, document: None };
@@ -220,14 +213,6 @@ impl InstanceRow {
             end,
             attributes,
         }))
-    }
-
-    /// Whether its run goes on or is paused.
-    pub(super) const fn is_live(&self) -> bool {
-        match self.state {
-            RunState::Running | RunState::Paused => true,
-            RunState::Completed | RunState::Failed | RunState::Cancelled => false,
-        }
     }
 }
 

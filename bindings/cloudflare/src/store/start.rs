@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use sayiir_core::branch::{BranchId, RunNumber};
 use sayiir_core::time::Timestamp;
-use sayiir_core::workflow::ConflictPolicy;
-use sayiir_persistence::{BranchView, Definition, RunState, StartOutcome, StartRun};
+use sayiir_persistence::meet::Meeting;
+use sayiir_persistence::{BranchView, Definition, RunState, StartOutcome, StartRun, StoreError};
 
 use super::attributes::as_json;
 use super::fault::{Fault, Outcome};
@@ -62,32 +62,28 @@ impl SqlStore {
     /// What a start meets under an id that has a run; `None` if it is to replace it.
     async fn meet(&self, found: &Found, request: &StartRun) -> Outcome<Option<StartOutcome>> {
         let instance = &found.instance;
-        if instance.nonce.as_deref() == Some(&*nonce_text(request.nonce)) {
-            let root = match request.lease {
-                Some((lease, _)) => {
-                    let statement =
-                        statement!(views!("b.run = ?1 AND b.branch = '0' AND b.lease = ?2 AND b.revision = 1"), instance.run, lease);
-                    self.ask(statement).await?.first().map(|row| view(row, found.now)).transpose()?
-                }
-                None => None,
-            };
-            let (run, created_at) = (instance.run, instance.created_at);
-            return Ok(Some(StartOutcome::Fresh { run, created_at, root: root.map(Box::new) }));
-        }
-        let hash = instance.definition.hash;
-        if hash != request.definition.hash {
-            return Ok(Some(StartOutcome::DefinitionMismatch { found: hash }));
-        }
-        match request.policy {
-            ConflictPolicy::Fail => Ok(Some(StartOutcome::AlreadyExists)),
-            ConflictPolicy::UseExisting => {
+        match request.meets(instance.definition.hash, instance.nonce.as_deref() == Some(&*nonce_text(request.nonce))) {
+            Meeting::Own => {
+                let root = match request.lease {
+                    Some((lease, _)) => {
+                        let statement =
+                            statement!(views!("b.run = ?1 AND b.branch = '0' AND b.lease = ?2 AND b.revision = 1"), instance.run, lease);
+                        self.ask(statement).await?.first().map(|row| view(row, found.now)).transpose()?
+                    }
+                    None => None,
+                };
+                let (run, created_at) = (instance.run, instance.created_at);
+                Ok(Some(StartOutcome::Fresh { run, created_at, root: root.map(Box::new) }))
+            }
+            Meeting::Existing => {
                 let output = match (instance.state, &instance.end) {
                     (RunState::Completed, Some(end)) => self.values(instance.run, std::slice::from_ref(end)).await?.pop(),
                     _ => None,
                 };
                 Ok(Some(StartOutcome::Existing { status: found.status(), output }))
             }
-            ConflictPolicy::TerminateExisting => Ok(None),
+            Meeting::Refused(outcome) => Ok(Some(outcome)),
+            Meeting::ToReplace => Ok(None),
         }
     }
 
@@ -131,10 +127,7 @@ impl SqlStore {
 }
 
 pub(super) fn contended(instance_id: &str) -> Fault {
-    Fault::Store(sayiir_persistence::StoreError::Unavailable {
-        reason: format!("instance {instance_id:?} moved each time it was looked at; ask again"),
-        source: None,
-    })
+    Fault::Store(StoreError::unavailable(format!("instance {instance_id:?} moved each time it was looked at; ask again")))
 }
 
 fn fresh(row: &Row, root: Option<BranchView>) -> Outcome<StartOutcome> {

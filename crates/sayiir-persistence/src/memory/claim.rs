@@ -11,10 +11,11 @@ use sayiir_core::priority::Priority;
 use sayiir_core::rules::{Rule, holds};
 use sayiir_core::time::Timestamp;
 
-use super::data::{Data, News, Session};
+use super::data::{Data, Session};
 use super::index::Slot;
 use crate::error::StoreError;
 use crate::store::{BranchView, CALL_IDLE, ClaimRequest, ClaimScope, FORGOTTEN_AT_ONCE, Process, Progress, SESSION_IDLE};
+use crate::wakeups::News;
 
 impl Data {
     pub(super) fn open_session(&mut self, process: Process) -> LeaseId {

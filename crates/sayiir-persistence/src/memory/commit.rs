@@ -8,9 +8,10 @@ use sayiir_core::rules::{Rule, holds};
 use sayiir_core::time::Timestamp;
 use sayiir_core::transition::{Child, Entry, EventGuard, Next, Transition, Wake};
 
-use super::data::{Branch, Data, News, Run};
+use super::data::{Branch, Data, Run};
 use super::index::Slot;
 use crate::store::{BranchView, CommitOutcome, Refusal, RunState};
+use crate::wakeups::News;
 
 impl Data {
     /// Applies one transition that the door has let in.
@@ -42,14 +43,14 @@ impl Data {
                 self.journal(&writer, &id, entry);
                 self.release(&writer, &id, head, wake, &placement);
                 news.due |= !held;
-                news.instances.push(instance_id);
+                news.instance(&instance_id);
                 None
             }
             Next::Await { head, signal, wake, placement } => {
                 self.journal(&writer, &id, entry);
                 self.park(&writer, &id, head, signal, wake, &placement);
                 news.due |= !held;
-                news.instances.push(instance_id);
+                news.instance(&instance_id);
                 None
             }
             Next::Fork { head, children, keep } => {
@@ -66,7 +67,7 @@ impl Data {
                 self.journal(&writer, &id, entry);
                 self.delete_heads(run);
                 self.settle(&instance_id, RunState::Completed, None, &writer);
-                news.instances.push(instance_id);
+                news.instance(&instance_id);
                 None
             }
             Next::Fail { head } => {
@@ -75,7 +76,7 @@ impl Data {
                 self.fail(&writer, &id, head);
                 self.settle(&instance_id, RunState::Failed, Some(error.unwrap_or_default()), &writer);
                 news.control = true;
-                news.instances.push(instance_id);
+                news.instance(&instance_id);
                 None
             }
         };

@@ -10,9 +10,10 @@ use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::JournalRow;
 use sayiir_core::rules::{Rule, holds};
 
-use super::data::{Data, Life, News, bare_row};
+use super::data::{Data, Life, bare_row};
 use super::index::Slot;
 use crate::store::{Admission, ControlAction, ControlCommand, ControlOutcome, RunState};
+use crate::wakeups::News;
 
 impl Data {
     pub(super) fn control(&mut self, command: ControlCommand, news: &mut News) -> ControlOutcome {
@@ -60,7 +61,7 @@ impl Data {
         }
         news.due = true;
         news.control = true;
-        news.instances.push(instance_id);
+        news.instance(&instance_id);
         ControlOutcome::Applied
     }
 

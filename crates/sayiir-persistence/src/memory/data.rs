@@ -18,9 +18,9 @@ use sayiir_core::workflow::WorkflowStatus;
 use super::index::{Index, LaneNumber, Slot};
 use super::journal::Journal;
 use crate::error::StoreError;
+use crate::rows::Stage;
 use crate::status::status_of;
 use crate::store::{BranchSummary, BranchView, Definition, EventHead, Process, Progress, RunState};
-use crate::wakeups::Wakeups;
 
 /// A lease's length where a session has never named one.
 const DEFAULT_TTL: Duration = Duration::from_secs(30);
@@ -107,10 +107,7 @@ pub(super) struct Life {
 impl Life {
     /// Whether the run goes on or is paused.
     pub(super) const fn is_live(&self) -> bool {
-        match self.state {
-            RunState::Running | RunState::Paused => true,
-            RunState::Completed | RunState::Failed | RunState::Cancelled => false,
-        }
+        self.state.is_live()
     }
 
     pub(super) fn enter(&mut self, state: RunState, now: Timestamp) {
@@ -130,15 +127,8 @@ impl Instance {
 
     /// A recorded request that is not applied yet; cancel before pause.
     pub(super) fn requested(&self) -> Option<SignalKind> {
-        if !self.life.as_ref().is_some_and(Life::is_live) {
-            None
-        } else if self.cancel_request.is_some() {
-            Some(SignalKind::Cancel)
-        } else if self.pause_request.is_some() && !self.is_paused() {
-            Some(SignalKind::Pause)
-        } else {
-            None
-        }
+        let stage = self.life.as_ref().map_or(Stage::MailOnly, |life| Stage::Run(life.state));
+        stage.requested(self.cancel_request.is_some(), self.pause_request.is_some())
     }
 
     /// When a branch that nobody holds can be taken.
@@ -305,7 +295,7 @@ pub(super) fn missing(run: &Run, node: &str, branch: &BranchId, revision: Option
     let instance = &run.instance_id;
     let row = revision.map_or_else(|| "any row".to_owned(), |revision| format!("the row at revision {revision}"));
     let reason = format!("the journal of instance {instance:?} lacks {row} of branch {branch}, which {node:?} refers to");
-    StoreError::Corrupt { reason, source: None }
+    StoreError::corrupt(reason)
 }
 
 pub(super) fn summary(id: &BranchId, branch: &Branch, tags: Arc<[String]>) -> BranchSummary {
@@ -329,27 +319,4 @@ pub(super) fn summary(id: &BranchId, branch: &Branch, tags: Arc<[String]>) -> Br
 /// A journal row without a value.
 pub(super) fn bare_row(run: RunNumber, branch: BranchId, revision: u64, kind: EntryKind, node: Arc<str>, at: Timestamp) -> JournalRow {
     JournalRow { run, branch, revision, lease: None, kind, node, attempt: 0, output: None, handed_on: None, same_as: None, error: None, at }
-}
-
-/// What is to be announced once the lock is released.
-#[derive(Debug, Default)]
-pub(super) struct News {
-    pub(super) due: bool,
-    pub(super) control: bool,
-    pub(super) instances: Vec<Arc<str>>,
-}
-
-impl News {
-    pub(super) fn announce(self, wakeups: &Wakeups) {
-        let Self { due, control, instances } = self;
-        if due {
-            wakeups.announce_due();
-        }
-        if control {
-            wakeups.announce_control();
-        }
-        for instance in instances {
-            wakeups.announce_instance(&instance);
-        }
-    }
 }

@@ -6,9 +6,10 @@ use bytes::Bytes;
 use sayiir_core::branch::BranchId;
 use sayiir_core::rules::{Rule, holds};
 
-use super::data::{Data, Event, News};
+use super::data::{Data, Event};
 use super::index::Slot;
 use crate::store::{NewEvent, RunState, SendOutcome};
+use crate::wakeups::News;
 
 impl Data {
     pub(super) fn send_event(&mut self, event: NewEvent, news: &mut News) -> SendOutcome {
@@ -29,7 +30,7 @@ impl Data {
         instance.events.entry(Arc::clone(&name)).or_default().insert(seq, Event { at, payload });
         if instance.life.as_ref().is_some_and(|life| life.state == RunState::Running) {
             news.due |= self.wake_waiters(&instance_id, &name);
-            news.instances.push(instance_id);
+            news.instance(&instance_id);
         }
         SendOutcome::Stored(seq)
     }

@@ -7,9 +7,10 @@ use sayiir_core::branch::{BranchId, Head, JournalRef, Phase, RunNumber};
 use sayiir_core::control::SignalRequest;
 use sayiir_core::journal::{EntryKind, JournalRow};
 
-use super::data::{Branch, Data, News, bare_row};
+use super::data::{Branch, Data, bare_row};
 use super::index::Slot;
 use crate::store::{Definition, Import, ImportOutcome, ImportState, RunState};
+use crate::wakeups::News;
 
 /// The root branch under its new revisions.
 struct Root {
@@ -39,7 +40,7 @@ impl Data {
         self.put(&instance_id, root, &input, state);
         news.due = true;
         news.control = true;
-        news.instances.push(instance_id);
+        news.instance(&instance_id);
         ImportOutcome::Imported
     }
 
@@ -55,15 +56,8 @@ impl Data {
         let branches = self.runs.get(&life.run).map(|run| &run.branches);
         let held = |branch: &Branch| branch.slot.lease.is_some() && branch.slot.run_at.is_none_or(|end| end > self.now);
         let branches = branches?;
-        if branches.values().any(|branch| held(branch)) {
-            return Some(ImportOutcome::Leased);
-        }
-        let root = branches.get(&BranchId::root())?;
-        if import.expected.is_some_and(|expected| expected != (life.run, root.revision)) {
-            return Some(ImportOutcome::Moved { revision: root.revision });
-        }
-        let root = Some(root).filter(|root| root.head.phase == Phase::Joining)?;
-        matches!(import.state, ImportState::Running { .. }).then(|| ImportOutcome::Forked { node: Arc::clone(&root.head.node) })
+        let root = branches.get(&BranchId::root()).map(|root| (root.revision, &root.head));
+        import.refusal(life.run, branches.values().any(|branch| held(branch)), root)
     }
 
     /// Takes all heads away and says where the root stood.

@@ -29,7 +29,7 @@ use sayiir_core::journal::JournalRow;
 use sayiir_core::time::{Clock, Timestamp};
 use sayiir_core::transition::Transition;
 
-use self::data::{Data, News};
+use self::data::Data;
 use crate::door;
 use crate::error::StoreError;
 use crate::store::{
@@ -37,6 +37,7 @@ use crate::store::{
     InstanceRecord, InstanceSummary, Limits, NewEvent, Process, PurgeRequest, Rewind, RewindOutcome, SendOutcome, StartOutcome, StartRun,
     Store, StoreFuture, StoreHealth, StoreStats,
 };
+use crate::wakeups::News;
 use crate::wakeups::Wakeups;
 
 /// A store in this process's memory. Clones share the same data.

@@ -8,7 +8,7 @@ use sayiir_core::branch::{BranchId, Head, LeaseId, Phase, RunNumber};
 use sayiir_core::journal::{EntryKind, JournalRow};
 use sayiir_core::time::Timestamp;
 
-use super::data::{Branch, Data, Life, News, Run, bare_row};
+use super::data::{Branch, Data, Life, Run, bare_row};
 use super::index::{LaneNumber, Slot};
 use super::journal::Journal;
 use crate::door;
@@ -17,6 +17,7 @@ use crate::store::{
     BranchHealth, Countable, HEALTH_ROWS, LaneHealth, Limits, PurgeRequest, Rewind, RewindOutcome, RunState, SessionHealth, StoreHealth,
     StoreStats, WorkflowStats,
 };
+use crate::wakeups::News;
 
 impl Data {
     pub(super) fn set_search_attributes(
@@ -90,7 +91,7 @@ impl Data {
         self.insert_head(number, BranchId::root(), root);
         news.due = true;
         news.control = true;
-        news.instances.push(instance_id);
+        news.instance(&instance_id);
         Ok(RewindOutcome::Rewound { run: number })
     }
 

@@ -10,6 +10,7 @@ use sayiir_core::time::Timestamp;
 
 use super::data::{Data, Life, missing};
 use crate::error::StoreError;
+use crate::rows::unknown_run;
 use crate::store::{InstanceFilter, InstanceRecord, InstanceSummary, ListOrder, RunState, RunningStatus};
 
 /// How many instances a page has if the caller does not say.
@@ -101,5 +102,5 @@ fn no_run(run: RunNumber, nothing_asked: bool) -> Result<Vec<Bytes>, StoreError>
     if nothing_asked {
         return Ok(Vec::new());
     }
-    Err(StoreError::Misused { reason: format!("run {run} is not in the store (it was replaced or deleted)") })
+    Err(unknown_run(run))
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sayiir_core::branch::{BranchId, LeaseId, RunNumber};
 use sayiir_core::journal::{EntryKind, JournalRow};
-use sayiir_core::workflow::ConflictPolicy;
 
-use super::data::{Data, Instance, Life, News, Run, bare_row};
+use super::data::{Data, Instance, Life, Run, bare_row};
 use super::index::Slot;
+use crate::meet::Meeting;
 use crate::store::{BranchView, Definition, RunState, StartOutcome, StartRun};
+use crate::wakeups::News;
 
 impl Data {
     pub(super) fn start(&mut self, request: StartRun, news: &mut News) -> StartOutcome {
@@ -49,7 +50,7 @@ impl Data {
         }
         self.insert_head(run, BranchId::root(), root);
         news.due |= lease.is_none();
-        news.instances.push(instance_id);
+        news.instance(&instance_id);
         let root = lease.and_then(|_| self.view(run, &BranchId::root(), input)).map(Box::new);
         StartOutcome::Fresh { run, created_at: self.now, root }
     }
@@ -66,17 +67,14 @@ impl Data {
     /// What a start meets under an id that already has a run; `None` if it is to make one.
     fn known(&self, request: &StartRun) -> Option<StartOutcome> {
         let life = self.instances.get(&request.instance_id)?.life.as_ref()?;
-        if life.nonce == Some(request.nonce) {
-            let root = request.lease.and_then(|(lease, _)| self.root_still_at_start(lease, life.run));
-            return Some(StartOutcome::Fresh { run: life.run, created_at: life.created_at, root: root.map(Box::new) });
-        }
-        if life.definition.hash != request.definition.hash {
-            return Some(StartOutcome::DefinitionMismatch { found: life.definition.hash });
-        }
-        match request.policy {
-            ConflictPolicy::Fail => Some(StartOutcome::AlreadyExists),
-            ConflictPolicy::UseExisting => Some(StartOutcome::Existing { status: self.status(life), output: self.output(life) }),
-            ConflictPolicy::TerminateExisting => None,
+        match request.meets(life.definition.hash, life.nonce == Some(request.nonce)) {
+            Meeting::Own => {
+                let root = request.lease.and_then(|(lease, _)| self.root_still_at_start(lease, life.run));
+                Some(StartOutcome::Fresh { run: life.run, created_at: life.created_at, root: root.map(Box::new) })
+            }
+            Meeting::Existing => Some(StartOutcome::Existing { status: self.status(life), output: self.output(life) }),
+            Meeting::Refused(outcome) => Some(outcome),
+            Meeting::ToReplace => None,
         }
     }
 
@@ -119,7 +117,7 @@ impl Data {
             self.runs.remove(&previous);
         }
         news.control = true;
-        news.instances.push(id);
+        news.instance(&id);
         true
     }
 }

@@ -119,7 +119,7 @@ async fn statement(tx: &mut Tx<'_>, members: &[&Member]) -> Outcome<Vec<Told>> {
 fn contradiction(transition: &Transition) -> StoreError {
     let Transition { instance_id, run, branch, .. } = transition;
     let reason = format!("no parent waits for branch {branch} of run {run} of instance {instance_id:?}, or its lane is gone");
-    StoreError::Corrupt { reason, source: None }
+    StoreError::corrupt(reason)
 }
 
 async fn ask(tx: &mut Tx<'_>, members: &[&Member]) -> Outcome<Vec<Verdict>> {

@@ -7,7 +7,6 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 
 use crate::commit::Member;
-use crate::ops::journal::parts;
 use crate::ops::lanes::key_of_tags;
 use crate::rows::{clean, db, micros, most};
 
@@ -81,12 +80,12 @@ impl<'a> Common<'a> {
         self.revision.push(db(*revision));
         self.lease.push(db(member.lease.0));
         let entry = entry.as_ref();
-        let (output, handed_on, same) = entry.map_or((None, None, None), |entry| parts(&entry.output));
+        let (output, handed_on, same) = entry.map_or((None, None, None), |entry| entry.output.parts());
         self.kind.push(entry.map(|entry| i16::from(entry.kind.as_u8())));
         self.path.push(entry.map(|entry| &*entry.node));
         self.tries.push(entry.map_or(0, |entry| small(entry.attempt)));
-        self.output.push(output);
-        self.handed_on.push(handed_on);
+        self.output.push(output.map(AsRef::as_ref));
+        self.handed_on.push(handed_on.map(AsRef::as_ref));
         self.same_branch.push(same.map(|row| row.branch.as_str()));
         self.same_revision.push(same.map(|row| db(row.revision)));
         self.error.push(entry.and_then(|entry| entry.error.as_deref()).map(|text| clean(text).into_owned()));

@@ -4,13 +4,14 @@
 use sayiir_core::branch::Head;
 use sayiir_core::time::Timestamp;
 use sayiir_core::transition::{EventGuard, Next, Transition};
+use sayiir_persistence::rows::NewRow;
 use sayiir_persistence::{CommitOutcome, RunState};
 use sqlx::Connection;
 
 use crate::commit::{Member, refusal};
 use crate::fault::{Fault, Outcome};
 use crate::ops::heads;
-use crate::ops::journal::NewRow;
+use crate::ops::journal;
 use crate::rows::{BranchRow, InstanceRow, Stage, db};
 use crate::tx::Tx;
 
@@ -45,7 +46,7 @@ async fn within(tx: &mut Tx<'_>, member: &Member) -> Outcome<Option<Timestamp>> 
         return Ok(None);
     }
     let at = tx.now.max(row.moved_at);
-    NewRow::of_entry(*run, branch, revision + 1, member.lease, entry, at).insert(tx).await?;
+    journal::insert(tx, NewRow::of_entry(*run, branch, revision + 1, member.lease, entry, at)).await?;
     hold_all(tx, &row, head, at).await?;
     end(tx, &row).await?;
     tx.news.control = true;
@@ -93,7 +94,7 @@ async fn end(tx: &mut Tx<'_>, row: &BranchRow) -> Outcome<()> {
                request_reason = NULL, request_by = NULL, request_at = NULL WHERE run = $1";
     let ended = sqlx::query(sql)
         .bind(db(row.run.0))
-        .bind(Stage::code(RunState::Failed))
+        .bind(i16::from(Stage::code(RunState::Failed)))
         .bind(row.branch.as_str())
         .bind(db(row.revision + 1))
         .bind(tx.now.as_micros());

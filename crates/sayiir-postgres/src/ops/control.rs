@@ -6,12 +6,13 @@
 use sayiir_core::branch::{BranchId, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::time::Timestamp;
+use sayiir_persistence::rows::NewRow;
 use sayiir_persistence::{Admission, ControlAction, ControlCommand, ControlOutcome, RunState};
 
 use crate::fault::Outcome;
 use crate::ops::heads::{self, Holds};
-use crate::ops::journal::NewRow;
-use crate::ops::{queries, views};
+use crate::ops::journal;
+use crate::ops::queries;
 use crate::rows::{InstanceRow, Stage, clean, db, number};
 use crate::tx::Tx;
 
@@ -53,7 +54,7 @@ pub(crate) async fn control(tx: &mut Tx<'_>, command: &ControlCommand) -> Outcom
     let revision = number(&sqlx::query(sql).bind(db(run.0)).fetch_one(&mut *tx.conn).await?, "control")?;
     let branch = BranchId::control();
     let row = NewRow::bare(run, &branch, revision, action.entry_kind(), "", at);
-    NewRow { error: request.in_words().as_deref(), ..row }.insert(tx).await?;
+    journal::insert(tx, NewRow { error: request.in_words().as_deref(), ..row }).await?;
     announce(tx, &instance);
     Ok(ControlOutcome::Applied)
 }
@@ -105,7 +106,7 @@ pub(crate) async fn enter(tx: &mut Tx<'_>, run: RunNumber, state: RunState, requ
     let (reason, by, at) = parts(request);
     let entered = sqlx::query(sql)
         .bind(db(run.0))
-        .bind(Stage::code(state))
+        .bind(i16::from(Stage::code(state)))
         .bind(state == RunState::Paused)
         .bind(tx.now.as_micros())
         .bind(reason)
@@ -145,8 +146,8 @@ pub(crate) async fn clear(tx: &mut Tx<'_>, instance_id: &str, kind: SignalKind) 
         SignalKind::Cancel => after.cancel = None,
         SignalKind::Pause => after.pause = None,
     }
-    let requested = views::requested(&after);
-    if instance.is_live() && requested != views::requested(&instance) {
+    let requested = after.requested();
+    if instance.is_live() && requested != instance.requested() {
         let holds = Holds { requested: requested.is_some(), paused: instance.is_paused() };
         heads::lock_all(tx, instance.run).await?;
         heads::move_all(tx, instance.run, holds, tx.now).await?;

@@ -7,7 +7,7 @@ use sayiir_core::time::Timestamp;
 use sqlx::Row;
 
 use crate::fault::Outcome;
-use crate::rows::{BranchRow, db, head_columns};
+use crate::rows::{BranchRow, branch_row, db, head_columns};
 use crate::tx::Tx;
 
 /// All that is stored of a head but what only a claim or a join's count changes.
@@ -61,7 +61,7 @@ impl Place<'_> {
 pub(crate) async fn find(tx: &mut Tx<'_>, run: RunNumber, branch: &BranchId) -> Outcome<Option<BranchRow>> {
     let sql = concat!("SELECT ", head_columns!(), " FROM branch b WHERE b.run = $1 AND b.branch = $2");
     let row = sqlx::query(sql).bind(db(run.0)).bind(branch.as_str()).fetch_optional(&mut *tx.conn).await?;
-    row.as_ref().map(BranchRow::read).transpose()
+    row.as_ref().map(branch_row).transpose()
 }
 
 /// Locks every head of a run, ancestors first; says when the last of them moved.

@@ -14,7 +14,7 @@ use sqlx::postgres::PgRow;
 use crate::fault::{Fault, Outcome};
 use crate::ops::sessions;
 use crate::rows::{
-    Stage, branch_id, count, definition, maybe_number, maybe_text, maybe_time, most, number, run as run_of, tags, text, time,
+    Stage, branch_id, count, definition, maybe_number, maybe_text, maybe_time, most, number, run as run_of, stage, tags, text, time,
 };
 use crate::schema;
 use crate::tx::Tx;
@@ -48,7 +48,7 @@ async fn workflows(tx: &mut Tx<'_>) -> Outcome<Vec<WorkflowStats>> {
 }
 
 fn state(row: &PgRow) -> Outcome<RunState> {
-    match Stage::read(row)? {
+    match stage(row)? {
         Stage::Run(state) => Ok(state),
         Stage::MailOnly => Err(Fault::corrupt("an instance without a run has branches")),
     }

@@ -7,13 +7,14 @@ use sayiir_core::branch::{BranchId, Head, JournalRef, Phase, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::EntryKind;
 use sayiir_core::time::Timestamp;
-use sayiir_persistence::{Import, ImportOutcome, ImportState, RunState};
+use sayiir_persistence::rows::NewRow;
+use sayiir_persistence::{Import, ImportOutcome, ImportState, RunState, StoreError};
 use sqlx::Connection;
 
-use crate::fault::{Fault, Outcome, unavailable};
+use crate::fault::{Fault, Outcome};
 use crate::ops::heads::{self, Holds, Place};
-use crate::ops::journal::NewRow;
-use crate::ops::{control, queries, start, views};
+use crate::ops::journal;
+use crate::ops::{control, queries, start};
 use crate::rows::{InstanceRow, Stage, branch_id, db, kind, number};
 use crate::tx::Tx;
 
@@ -53,9 +54,9 @@ async fn within(tx: &mut Tx<'_>, import: &Import, numbers: (i64, i64)) -> Outcom
 async fn begin(tx: &mut Tx<'_>, known: Option<&InstanceRow>, import: &Import, numbers: (i64, i64)) -> Outcome<RunNumber> {
     match start::begin(tx, known, numbers, &import.as_start(), None).await {
         // Somebody else began it meanwhile: the constraint keeps one of the two.
-        Err(Fault::Sql(sqlx::Error::Database(told))) if told.code().as_deref() == Some("23505") => {
-            Err(Fault::Store(unavailable(format!("instance {:?} was started at the same moment; ask again", import.instance_id))))
-        }
+        Err(Fault::Sql(sqlx::Error::Database(told))) if told.code().as_deref() == Some("23505") => Err(Fault::Store(
+            StoreError::unavailable(format!("instance {:?} was started at the same moment; ask again", import.instance_id)),
+        )),
         begun => begun,
     }
 }
@@ -70,16 +71,8 @@ async fn refusal(tx: &mut Tx<'_>, instance: &InstanceRow, import: &Import) -> Ou
     }
     let sql = "SELECT lease FROM branch WHERE run = $1 AND lease IS NOT NULL AND (run_at IS NULL OR run_at > $2) LIMIT 1";
     let held = sqlx::query(sql).bind(db(instance.run.0)).bind(tx.now.as_micros()).fetch_optional(&mut *tx.conn).await?;
-    if held.is_some() {
-        return Ok(Some(ImportOutcome::Leased));
-    }
     let root = heads::find(tx, instance.run, &BranchId::root()).await?;
-    let revision = root.as_ref().map_or(0, |root| root.revision);
-    if import.expected.is_some_and(|expected| expected != (instance.run, revision)) {
-        return Ok(Some(ImportOutcome::Moved { revision }));
-    }
-    let root = root.filter(|root| root.head.phase == Phase::Joining);
-    Ok(root.filter(|_| matches!(import.state, ImportState::Running { .. })).map(|root| ImportOutcome::Forked { node: root.head.node }))
+    Ok(import.refusal(instance.run, held.is_some(), root.as_ref().map(|root| (root.revision, &root.head))))
 }
 
 async fn put(tx: &mut Tx<'_>, run: RunNumber, import: &Import, lane: i64) -> Outcome<()> {
@@ -101,24 +94,24 @@ async fn put(tx: &mut Tx<'_>, run: RunNumber, import: &Import, lane: i64) -> Out
     match state {
         ImportState::Running { node, phase, awaits, due_at, paused } => {
             let head = head(node, *phase);
-            NewRow { node, same_as: Some(&head.input), ..row }.insert(tx).await?;
+            journal::insert(tx, NewRow { node, same_as: Some(&head.input), ..row }).await?;
             let awaits = awaits.as_deref().filter(|_| *phase == Phase::Awaiting);
             // One revision less: deriving when it is due moves it on.
             Place { revision: revision - 1, due_at: *due_at, awaits, ..place(&head) }.insert(tx).await?;
             hold(tx, run, paused.as_ref(), at).await
         }
         ImportState::Completed(output) => {
-            NewRow { output: Some(output), ..row }.insert(tx).await?;
+            journal::insert(tx, NewRow { output: Some(output), ..row }).await?;
             end(tx, run, RunState::Completed, revision).await
         }
         ImportState::Failed(error) => {
-            NewRow { error: Some(error), ..row }.insert(tx).await?;
+            journal::insert(tx, NewRow { error: Some(error), ..row }).await?;
             let phase = if old.head.phase == Phase::Start { Phase::Start } else { Phase::At };
             place(&Head { input: input.clone(), ..head(&old.head.node, phase) }).insert(tx).await?;
             end(tx, run, RunState::Failed, revision).await
         }
         ImportState::Cancelled(request) => {
-            NewRow { error: request.in_words().as_deref(), ..row }.insert(tx).await?;
+            journal::insert(tx, NewRow { error: request.in_words().as_deref(), ..row }).await?;
             let request = control::stamped(request, tx.now);
             control::record(tx, run, SignalKind::Cancel, Some(&request)).await?;
             control::enter(tx, run, RunState::Cancelled, Some(&request)).await
@@ -136,7 +129,7 @@ async fn hold(tx: &mut Tx<'_>, run: RunNumber, paused: Option<&SignalRequest>, a
     let state = if request.is_some() { RunState::Paused } else { RunState::Running };
     control::enter(tx, run, state, request.as_ref()).await?;
     let after = tx.find_run(run).await?;
-    let requested = after.is_some_and(|after| views::requested(&after).is_some());
+    let requested = after.is_some_and(|after| after.requested().is_some());
     heads::move_all(tx, run, Holds { requested, paused: request.is_some() }, at).await
 }
 
@@ -173,7 +166,7 @@ async fn import_results(
         } else {
             *revision += 1;
             let row = NewRow::bare(run, &root, *revision, EntryKind::TaskCompleted, node, at);
-            NewRow { output: Some(output), attempt: 1, ..row }.insert(tx).await?;
+            journal::insert(tx, NewRow { output: Some(output), attempt: 1, ..row }).await?;
             JournalRef { branch: root.clone(), revision: *revision }
         };
     }

@@ -3,76 +3,36 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sayiir_core::branch::{BranchId, JournalRef, LeaseId, RunNumber};
-use sayiir_core::journal::{EntryKind, JournalRow};
+use sayiir_core::branch::{BranchId, JournalRef, RunNumber};
+use sayiir_core::journal::JournalRow;
 use sayiir_core::time::Timestamp;
-use sayiir_core::transition::{Entry, Output};
-use sqlx::Row;
-use sqlx::postgres::PgRow;
+use sayiir_persistence::rows::{NewRow, SubSteps, missing_value, unknown_run};
 
 use crate::fault::{Fault, Outcome};
-use crate::rows::{branch_id, bytes, clean, db, kind, maybe_number, maybe_ref, most, number, run as run_of, text, time};
+use crate::rows::{bytes, clean, db, journal_row, most, text};
 use crate::tx::Tx;
 
-/// The row that is written, by reference.
-#[derive(Clone, Copy)]
-pub(crate) struct NewRow<'a> {
-    pub(crate) run: RunNumber,
-    pub(crate) branch: &'a BranchId,
-    pub(crate) revision: u64,
-    pub(crate) at: Timestamp,
-    pub(crate) lease: Option<LeaseId>,
-    pub(crate) kind: EntryKind,
-    pub(crate) node: &'a str,
-    pub(crate) attempt: u32,
-    pub(crate) output: Option<&'a [u8]>,
-    pub(crate) handed_on: Option<&'a [u8]>,
-    pub(crate) same_as: Option<&'a JournalRef>,
-    pub(crate) error: Option<&'a str>,
-}
-
-impl<'a> NewRow<'a> {
-    /// A row without a value.
-    pub(crate) const fn bare(run: RunNumber, branch: &'a BranchId, revision: u64, kind: EntryKind, node: &'a str, at: Timestamp) -> Self {
-        let (lease, attempt, output, handed_on, same_as, error) = (None, 0, None, None, None, None);
-        Self { run, branch, revision, at, lease, kind, node, attempt, output, handed_on, same_as, error }
-    }
-
-    /// A transition's row.
-    pub(crate) fn of_entry(run: RunNumber, branch: &'a BranchId, revision: u64, lease: LeaseId, entry: &'a Entry, at: Timestamp) -> Self {
-        let Entry { kind, node, attempt, output, error } = entry;
-        let (output, handed_on, same_as) = parts(output);
-        let error = error.as_deref();
-        Self { run, branch, revision, at, lease: Some(lease), kind: *kind, node, attempt: *attempt, output, handed_on, same_as, error }
-    }
-
-    pub(crate) async fn insert(self, tx: &mut Tx<'_>) -> Outcome<()> {
-        let Self { run, branch, revision, at, lease, kind, node, attempt, output, handed_on, same_as, error } = self;
-        let sql = "INSERT INTO journal (run, branch, revision, at, lease, kind, attempt, node, same_branch, same_revision, output, handed_on, error) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
-        let insert = sqlx::query(sql)
-            .bind(db(run.0))
-            .bind(branch.as_str())
-            .bind(db(revision))
-            .bind(at.as_micros())
-            .bind(lease.map(|lease| db(lease.0)))
-            .bind(i16::from(kind.as_u8()))
-            .bind(i32::try_from(attempt).unwrap_or(i32::MAX))
-            .bind(node)
-            .bind(same_as.map(|row| row.branch.as_str()))
-            .bind(same_as.map(|row| db(row.revision)))
-            .bind(output)
-            .bind(handed_on)
-            .bind(error.map(clean));
-        insert.execute(&mut *tx.conn).await?;
-        Ok(())
-    }
-}
-
-/// A value's own bytes, what is handed on in their place, and the row that has it.
-pub(crate) fn parts(output: &Output) -> (Option<&[u8]>, Option<&[u8]>, Option<&JournalRef>) {
-    let (own, handed_on, row) = output.parts();
-    (own.map(AsRef::as_ref), handed_on.map(AsRef::as_ref), row)
+/// Writes a row.
+pub(crate) async fn insert(tx: &mut Tx<'_>, row: NewRow<'_>) -> Outcome<()> {
+    let NewRow { run, branch, revision, at, lease, kind, node, attempt, output, handed_on, same_as, error } = row;
+    let sql = "INSERT INTO journal (run, branch, revision, at, lease, kind, attempt, node, same_branch, same_revision, output, handed_on, error) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    let insert = sqlx::query(sql)
+        .bind(db(run.0))
+        .bind(branch.as_str())
+        .bind(db(revision))
+        .bind(at.as_micros())
+        .bind(lease.map(|lease| db(lease.0)))
+        .bind(i16::from(kind.as_u8()))
+        .bind(i32::try_from(attempt).unwrap_or(i32::MAX))
+        .bind(node)
+        .bind(same_as.map(|row| row.branch.as_str()))
+        .bind(same_as.map(|row| db(row.revision)))
+        .bind(output)
+        .bind(handed_on)
+        .bind(error.map(clean));
+    insert.execute(&mut *tx.conn).await?;
+    Ok(())
 }
 
 /// The value of the row that `$seed` selects, or of the row it refers to. A row refers to an earlier one.
@@ -141,12 +101,10 @@ pub(crate) async fn branch_outputs(tx: &mut Tx<'_>, run: RunNumber, branches: &[
 
 /// A row that heads or rows refer to, but that is not there (or holds no value).
 pub(crate) async fn missing(tx: &mut Tx<'_>, run: RunNumber, branch: &BranchId, revision: Option<u64>) -> Fault {
-    let instance = match tx.find_run(run).await {
-        Ok(instance) => instance.map_or_else(|| "(replaced or deleted)".to_owned(), |instance| instance.instance_id.to_string()),
-        Err(fault) => return fault,
-    };
-    let row = revision.map_or_else(|| "any row".to_owned(), |revision| format!("the row at revision {revision}"));
-    Fault::corrupt(format!("the journal of instance {instance:?} (run {run}) lacks the value of {row} of branch {branch}"))
+    match tx.find_run(run).await {
+        Ok(instance) => missing_value(instance.as_ref().map(|instance| &*instance.instance_id), run, branch, revision).into(),
+        Err(fault) => fault,
+    }
 }
 
 /// An error if nothing is known of the run (but something was asked).
@@ -155,7 +113,7 @@ async fn require_run(tx: &mut Tx<'_>, run: RunNumber, nothing_asked: bool) -> Ou
         return Ok(());
     }
     let found = sqlx::query("SELECT 1 FROM journal WHERE run = $1 LIMIT 1").bind(db(run.0)).fetch_optional(&mut *tx.conn).await?;
-    found.map(drop).ok_or_else(|| Fault::misused(format!("run {run} is not in the store (it was replaced or deleted)")))
+    found.map(drop).ok_or_else(|| unknown_run(run).into())
 }
 
 /// The sub-steps of one task: the text of the query is what its index is for.
@@ -164,14 +122,13 @@ pub(crate) const SUB_STEPS: &str =
 
 /// The sub-steps stored by the task at this node path of the branch, in order of path.
 pub(crate) async fn sub_steps(tx: &mut Tx<'_>, run: RunNumber, branch: &BranchId, node: &str) -> Outcome<Vec<(Arc<str>, Bytes)>> {
-    // The character behind the slash is the digit zero.
-    let (under, behind) = (format!("{node}/"), format!("{node}0"));
-    let asked = sqlx::query(SUB_STEPS).bind(db(run.0)).bind(branch.as_str()).bind(&under).bind(behind);
+    let of_this = SubSteps::of(node);
+    let asked = sqlx::query(SUB_STEPS).bind(db(run.0)).bind(branch.as_str()).bind(&of_this.after).bind(&of_this.before);
     let found = asked.fetch_all(&mut *tx.conn).await?;
     let mut steps = Vec::with_capacity(found.len());
     for row in &found {
         let path = text(row, "node")?;
-        if path.strip_prefix(under.as_str()).is_some_and(|name| !name.contains('/')) {
+        if of_this.has(&path) {
             steps.push((path, bytes(row, "output")?.unwrap_or_default()));
         }
     }
@@ -213,23 +170,5 @@ async fn paged(
 ) -> Outcome<Vec<JournalRow>> {
     let (at, branch, revision) = after.map_or((i64::MIN, "", 0), |(at, row)| (at.as_micros(), row.branch.as_str(), db(row.revision)));
     let asked = sqlx::query(sql).bind(db(run.0)).bind(at).bind(branch).bind(revision).bind(most(limit));
-    asked.fetch_all(&mut *tx.conn).await?.iter().map(read).collect()
-}
-
-fn read(row: &PgRow) -> Outcome<JournalRow> {
-    let attempt: i32 = row.try_get("attempt")?;
-    Ok(JournalRow {
-        run: run_of(row)?,
-        branch: branch_id(row, "branch")?,
-        revision: number(row, "revision")?,
-        lease: maybe_number(row, "lease")?.map(LeaseId),
-        kind: kind(row)?,
-        node: text(row, "node")?,
-        attempt: u32::try_from(attempt).map_err(|_| Fault::corrupt(format!("a stored attempt is {attempt}")))?,
-        output: bytes(row, "output")?,
-        handed_on: bytes(row, "handed_on")?,
-        same_as: maybe_ref(row, "same_branch", "same_revision")?,
-        error: row.try_get("error")?,
-        at: time(row, "at")?,
-    })
+    asked.fetch_all(&mut *tx.conn).await?.iter().map(journal_row).collect()
 }

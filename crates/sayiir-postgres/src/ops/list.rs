@@ -8,7 +8,7 @@ use sqlx::{Postgres, QueryBuilder};
 
 use crate::fault::Outcome;
 use crate::ops::queries;
-use crate::rows::{InstanceRow, db, micros, most};
+use crate::rows::{db, instance_row, micros, most};
 use crate::tx::Tx;
 
 /// How many instances a page has if the caller does not say.
@@ -19,7 +19,7 @@ pub(crate) async fn list(tx: &mut Tx<'_>, filter: &InstanceFilter) -> Outcome<Ve
     let mut query = query(tx, filter);
     let mut summaries = Vec::new();
     for row in query.build().persistent(false).fetch_all(&mut *tx.conn).await? {
-        summaries.push(queries::summarize(tx, InstanceRow::read(&row)?).await?);
+        summaries.push(queries::summarize(tx, instance_row(&row)?).await?);
     }
     Ok(summaries)
 }

@@ -9,7 +9,7 @@ use sqlx::Row;
 
 use crate::fault::{Fault, Outcome};
 use crate::ops::{attributes, journal, start};
-use crate::rows::{BranchRow, InstanceRow, code, db, head_columns, tags, text};
+use crate::rows::{InstanceRow, branch_row, code, db, head_columns, tags, text};
 use crate::tx::Tx;
 
 /// How a run stands.
@@ -22,7 +22,7 @@ async fn branches(tx: &mut Tx<'_>, instance: &InstanceRow) -> Outcome<Vec<Branch
     let sql =
         concat!("SELECT ", head_columns!(), ", l.tags FROM branch b LEFT JOIN lane l ON l.id = b.lane WHERE b.run = $1 ORDER BY b.branch");
     let found = sqlx::query(sql).bind(db(instance.run.0)).fetch_all(&mut *tx.conn).await?;
-    found.iter().map(|row| Ok(BranchRow::read(row)?.summary(tags(row)?))).collect()
+    found.iter().map(|row| Ok(branch_row(row)?.summary(tags(row)?))).collect()
 }
 
 async fn status_with(tx: &mut Tx<'_>, instance: &InstanceRow, branches: &[BranchSummary]) -> Outcome<WorkflowStatus> {

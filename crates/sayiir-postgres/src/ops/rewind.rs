@@ -3,12 +3,13 @@
 use sayiir_core::branch::{BranchId, Head, JournalRef, Phase, RunNumber};
 use sayiir_core::journal::EntryKind;
 use sayiir_core::time::Timestamp;
+use sayiir_persistence::rows::NewRow;
 use sayiir_persistence::{Rewind, RewindOutcome};
 use sqlx::{Connection, Row};
 
 use crate::fault::{Fault, Outcome};
 use crate::ops::heads::{self, Place};
-use crate::ops::journal::NewRow;
+use crate::ops::journal;
 use crate::ops::{purge, start};
 use crate::rows::{InstanceRow, clean, db};
 use crate::tx::Tx;
@@ -33,7 +34,7 @@ async fn within(tx: &mut Tx<'_>, rewind: &Rewind, lane: i64) -> Outcome<RewindOu
     if instance.state().is_none() {
         return Ok(RewindOutcome::NotFound);
     }
-    if instance.nonce.as_deref() == Some(nonce.to_be_bytes().as_slice()) {
+    if instance.nonce == Some(*nonce) {
         return Ok(RewindOutcome::Rewound { run: instance.run });
     }
     if instance.run != *expected {
@@ -107,7 +108,7 @@ async fn place(tx: &mut Tx<'_>, rewind: &Rewind, run: RunNumber, lane: i64, at: 
     let why = request.in_words();
     let why = why.as_deref().map(clean);
     let row = NewRow::bare(run, branch, revision, EntryKind::Rewound, node, at);
-    NewRow { same_as: Some(input), error: why.as_deref(), ..row }.insert(tx).await?;
+    journal::insert(tx, NewRow { same_as: Some(input), error: why.as_deref(), ..row }).await?;
     let head = &Head { node: node.clone(), phase: Phase::At, attempt: 0, input: input.clone(), fork_revision: 0 };
     let (lease, run_at, due_at, awaits, priority) = (None, Some(tx.now), Some(tx.now), None, placement.priority);
     Place { run, branch, revision, head, lease, run_at, due_at, awaits, lane, priority, moved_at: at }.insert(tx).await

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use sayiir_core::branch::{BranchId, Head, JournalRef, LeaseId, Phase, RunNumber};
+use sayiir_core::branch::{BranchId, LeaseId, RunNumber};
 use sayiir_core::journal::EntryKind;
-use sayiir_core::workflow::ConflictPolicy;
-use sayiir_persistence::{BranchView, StartOutcome, StartRun};
+use sayiir_persistence::meet::Meeting;
+use sayiir_persistence::rows::NewRow;
+use sayiir_persistence::{StartOutcome, StartRun, StoreError};
 use sqlx::Connection;
 
-use crate::fault::{Fault, Outcome, unavailable};
+use crate::fault::{Fault, Outcome};
 use crate::ops::heads::{self, Place};
-use crate::ops::journal::{self, NewRow};
+use crate::ops::journal;
 use crate::ops::{attributes, events, purge, queries, sessions, views};
 use crate::rows::{InstanceRow, Stage, db};
 use crate::starts::{self, Begun, New};
@@ -45,13 +46,13 @@ pub(crate) async fn start(tx: &mut Tx<'_>, request: &StartRun, mut meets: bool) 
         }
     }
     let id = &request.instance_id;
-    Err(Fault::Store(unavailable(format!("instance {id:?} is started and deleted again and again; ask again"))))
+    Err(Fault::Store(StoreError::unavailable(format!("instance {id:?} is started and deleted again and again; ask again"))))
 }
 
 /// What a start under an id of which nothing was known is told.
 pub(crate) fn fresh(tx: &mut Tx<'_>, run: RunNumber, request: &StartRun) -> StartOutcome {
     announce_start(tx, request);
-    StartOutcome::Fresh { run, created_at: tx.now, root: request.lease.map(|_| Box::new(root_of_new(tx, run, request))) }
+    StartOutcome::Fresh { run, created_at: tx.now, root: request.lease.map(|_| Box::new(request.root_of_new(run, tx.now))) }
 }
 
 /// Starts where something is known of the id; `None` if it is no longer, or if it `only_meets` that and would have to write.
@@ -76,24 +77,20 @@ async fn start_known(tx: &mut Tx<'_>, numbers: (i64, i64), request: &StartRun, o
 
 /// What a start meets under an id that has a run; `None` if it is to replace it.
 async fn meet(tx: &mut Tx<'_>, instance: &InstanceRow, request: &StartRun) -> Outcome<Option<StartOutcome>> {
-    if instance.nonce.as_deref() == Some(request.nonce.to_be_bytes().as_slice()) {
-        let root = match request.lease {
-            None => None,
-            Some((lease, _)) => views::one(tx, lease, instance.run, &BranchId::root()).await?.filter(|root| root.revision == 1),
-        };
-        return Ok(Some(StartOutcome::Fresh { run: instance.run, created_at: instance.created_at, root: root.map(Box::new) }));
-    }
-    let found = instance.definition.hash;
-    if found != request.definition.hash {
-        return Ok(Some(StartOutcome::DefinitionMismatch { found }));
-    }
-    match request.policy {
-        ConflictPolicy::Fail => Ok(Some(StartOutcome::AlreadyExists)),
-        ConflictPolicy::UseExisting => {
+    match request.meets(instance.definition.hash, instance.nonce == Some(request.nonce)) {
+        Meeting::Own => {
+            let root = match request.lease {
+                None => None,
+                Some((lease, _)) => views::one(tx, lease, instance.run, &BranchId::root()).await?.filter(|root| root.revision == 1),
+            };
+            Ok(Some(StartOutcome::Fresh { run: instance.run, created_at: instance.created_at, root: root.map(Box::new) }))
+        }
+        Meeting::Existing => {
             let status = queries::status(tx, instance).await?;
             Ok(Some(StartOutcome::Existing { status, output: output(tx, instance).await? }))
         }
-        ConflictPolicy::TerminateExisting => Ok(None),
+        Meeting::Refused(outcome) => Ok(Some(outcome)),
+        Meeting::ToReplace => Ok(None),
     }
 }
 
@@ -157,41 +154,14 @@ fn announce_start(tx: &mut Tx<'_>, request: &StartRun) {
     tx.news.instance(&request.instance_id);
 }
 
-fn first_head(request: &StartRun) -> Head {
-    let node = request.first_node.clone();
-    Head { node, phase: Phase::Start, attempt: 0, input: JournalRef::instance_input(), fork_revision: 0 }
-}
-
-/// The root of a run under an id of which nothing was known.
-fn root_of_new(tx: &Tx<'_>, run: RunNumber, request: &StartRun) -> BranchView {
-    BranchView {
-        instance_id: request.instance_id.clone(),
-        run,
-        definition: request.definition.hash,
-        branch: BranchId::root(),
-        revision: 1,
-        head: first_head(request),
-        crashes: 0,
-        due_at: Some(tx.now),
-        pending: 0,
-        paused: false,
-        requested: None,
-        mail: 0,
-        events: Vec::new(),
-        input: request.input.clone(),
-        trace: request.trace.clone(),
-        now: tx.now,
-    }
-}
-
 async fn place_root(tx: &mut Tx<'_>, run: RunNumber, lane: i64, request: &StartRun) -> Outcome<()> {
     let StartRun { instance_id: _, definition: _, policy: _, input, first_node, placement, nonce: _, lease, trace: _, attributes: _ } =
         request;
     let branch = &BranchId::root();
     let started = NewRow::bare(run, branch, 1, EntryKind::Started, first_node, tx.now);
-    NewRow { lease: lease.map(|(lease, _)| lease), output: Some(input), ..started }.insert(tx).await?;
+    journal::insert(tx, NewRow { lease: lease.map(|(lease, _)| lease), output: Some(input), ..started }).await?;
     let (lease, ttl): (Option<LeaseId>, _) = lease.map_or((None, Duration::ZERO), |(lease, ttl)| (Some(lease), ttl));
-    let head = &first_head(request);
+    let head = &request.first_head();
     let (revision, run_at, due_at, awaits) = (1, Some(tx.now + ttl), Some(tx.now), None);
     let (priority, moved_at) = (placement.priority, tx.now);
     Place { run, branch, revision, head, lease, run_at, due_at, awaits, lane, priority, moved_at }.insert(tx).await

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sayiir_core::branch::{BranchId, LeaseId, Phase, RunNumber};
-use sayiir_core::control::SignalKind;
 use sayiir_core::time::Timestamp;
 use sayiir_persistence::{BranchView, EventHead};
 use sqlx::Row;
@@ -15,7 +14,7 @@ use sqlx::postgres::PgRow;
 
 use crate::fault::{Fault, Outcome};
 use crate::ops::journal::{self, value_of};
-use crate::rows::{BranchRow, InstanceRow, bytes, db, hash, head_columns, maybe_text, number, text, time};
+use crate::rows::{BranchRow, branch_row, bytes, db, hash, head_columns, maybe_text, number, stage, text, time};
 use crate::tx::{Tx, now};
 
 /// Selects views of the branches `k (run, branch)` that are leased to `$2`, each with its instance, its first waiting event of
@@ -79,7 +78,7 @@ pub(crate) async fn one(tx: &mut Tx<'_>, lease: LeaseId, run: RunNumber, branch:
 async fn read_all(tx: &mut Tx<'_>, found: &[PgRow]) -> Outcome<Vec<Seen>> {
     let mut views = Vec::with_capacity(found.len());
     for row in found {
-        let branch = BranchRow::read(row)?;
+        let branch = branch_row(row)?;
         let (run, id, revision) = (branch.run, branch.branch.clone(), branch.head.input.revision);
         let input = branch.head.input.branch.clone();
         let view = match read(row, branch) {
@@ -100,14 +99,12 @@ fn read(row: &PgRow, branch: BranchRow) -> Outcome<Option<BranchView>> {
         (Phase::Start | Phase::At | Phase::Delaying | Phase::Awaiting, None) => return Ok(None),
     };
     let BranchRow { run, branch, revision, lease: _, crashes, head, pending, due_at, .. } = branch;
-    let (live, paused): (bool, bool) = (row.try_get::<i16, _>("status")? == 1, row.try_get("paused")?);
-    let waits = |column: &str| row.try_get::<bool, _>(column);
-    let recorded = Recorded { cancel: waits("cancel_waits")?, pause: waits("pause_waits")? };
-    let requested = recorded.that_waits(live, paused);
+    let stage = stage(row)?;
+    let requested = stage.requested(row.try_get("cancel_waits")?, row.try_get("pause_waits")?);
     let instance_id = text(row, "instance_id")?;
     let definition = hash(row)?.ok_or_else(|| Fault::corrupt(format!("instance {instance_id:?} has no definition")))?;
     Ok(Some(BranchView {
-        paused: live && paused,
+        paused: stage.is_paused(),
         requested,
         mail: number(row, "mail")?,
         events: events(row)?,
@@ -135,28 +132,4 @@ fn events(row: &PgRow) -> Outcome<Vec<EventHead>> {
         Ok(EventHead { name: Arc::from(name), seq, at: Timestamp::from_micros(at) })
     });
     heads.collect()
-}
-
-/// Which requests are recorded.
-#[derive(Clone, Copy)]
-struct Recorded {
-    cancel: bool,
-    pause: bool,
-}
-
-impl Recorded {
-    /// A recorded request that is not applied yet; cancel before pause.
-    const fn that_waits(self, live: bool, paused: bool) -> Option<SignalKind> {
-        match (live, self.cancel, self.pause && !paused) {
-            (true, true, _) => Some(SignalKind::Cancel),
-            (true, false, true) => Some(SignalKind::Pause),
-            (false, _, _) | (true, false, false) => None,
-        }
-    }
-}
-
-/// A recorded request that is not applied yet; cancel before pause.
-pub(crate) fn requested(instance: &InstanceRow) -> Option<SignalKind> {
-    let recorded = Recorded { cancel: instance.cancel.is_some(), pause: instance.pause.is_some() };
-    recorded.that_waits(instance.is_live(), instance.is_paused())
 }

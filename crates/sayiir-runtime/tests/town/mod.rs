@@ -75,11 +75,7 @@ impl AroundStore for Way {
         *self.counts.lock().unwrap().entry(operation).or_default() += 1;
         Box::pin(async move {
             let answer = ask().await;
-            if (self.fate)(operation).await {
-                answer
-            } else {
-                Err(StoreError::Unavailable { reason: "the answer was lost".to_owned(), source: None })
-            }
+            if (self.fate)(operation).await { answer } else { Err(StoreError::unavailable("the answer was lost")) }
         })
     }
 }

@@ -8,7 +8,7 @@ use sayiir_persistence::{BranchView, ClaimRequest, ClaimScope, StoreError};
 
 use crate::fault::{Fault, Outcome};
 use crate::ops::{lanes, sessions, views};
-use crate::rows::{BranchRow, Col, InstanceRow, branch_id, col, head_columns};
+use crate::rows::{Col, branch_id, branch_row, col, find_branch, find_instance, head_columns};
 use crate::tx::{Look, Tx, execute, first, rows};
 
 const PRIORITIES: std::ops::RangeInclusive<u8> = 1..=5;
@@ -31,7 +31,7 @@ pub(crate) fn claim(tx: &mut Tx, request: &ClaimRequest) -> Outcome<Vec<BranchVi
         }
         ClaimScope::Instance(id) => due_of_instance(tx.look(), id, *limit)?,
         ClaimScope::Branch { run, branch } => {
-            let found = BranchRow::find(&tx.conn, *run, branch)?.and_then(|row| row.run_at).filter(|at| *at <= tx.now && *limit > 0);
+            let found = find_branch(&tx.conn, *run, branch)?.and_then(|row| row.run_at).filter(|at| *at <= tx.now && *limit > 0);
             found.map(|run_at| Due { rank: run_at, run_at, run: *run, branch: branch.clone() }).into_iter().collect()
         }
     };
@@ -46,7 +46,7 @@ fn take(tx: &Tx, lease: LeaseId, until: Timestamp, due: &Due) -> Outcome<Option<
          WHERE run = ?1 AND branch = ?2 RETURNING ",
         head_columns!()
     );
-    let row = first(&tx.conn, sql, (Col(due.run), due.branch.as_str(), Col(lease), Col(until), Col(tx.now)), BranchRow::read)?;
+    let row = first(&tx.conn, sql, (Col(due.run), due.branch.as_str(), Col(lease), Col(until), Col(tx.now)), branch_row)?;
     match row.map(|row| views::of_row(tx.look(), row)).transpose() {
         Err(Fault::Store(error @ StoreError::Corrupt { .. })) => set_aside(tx, due, &error).map(|()| None),
         taken => taken,
@@ -95,7 +95,7 @@ fn before(at: Timestamp, duration: Duration) -> Timestamp {
 }
 
 fn due_of_instance(look: Look<'_>, instance_id: &str, limit: usize) -> Outcome<Vec<Due>> {
-    let Some(instance) = InstanceRow::by_id(look.conn, instance_id)? else { return Ok(Vec::new()) };
+    let Some(instance) = find_instance(look.conn, instance_id)? else { return Ok(Vec::new()) };
     let sql = "SELECT run, branch, run_at FROM branch WHERE run = ?1 AND run_at <= ?2 ORDER BY run_at, branch LIMIT ?3";
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
     rows(look.conn, sql, (Col(instance.run), Col(look.now), most), |row| {
@@ -117,7 +117,7 @@ pub(crate) fn next_due(look: Look<'_>, scope: &ClaimScope) -> Outcome<Option<Dur
             }
             earliest
         }
-        ClaimScope::Instance(id) => match InstanceRow::by_id(look.conn, id)? {
+        ClaimScope::Instance(id) => match find_instance(look.conn, id)? {
             None => None,
             Some(instance) => {
                 let sql = "SELECT min(run_at) FROM branch WHERE run = ?1 AND run_at IS NOT NULL";
@@ -125,7 +125,7 @@ pub(crate) fn next_due(look: Look<'_>, scope: &ClaimScope) -> Outcome<Option<Dur
                 at.flatten().map(Timestamp::from_micros)
             }
         },
-        ClaimScope::Branch { run, branch } => BranchRow::find(look.conn, *run, branch)?.and_then(|row| row.run_at),
+        ClaimScope::Branch { run, branch } => find_branch(look.conn, *run, branch)?.and_then(|row| row.run_at),
     };
     Ok(earliest.map(|at| at.since(look.now)))
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 use sayiir_core::branch::{BranchId, Head, JournalRef, LeaseId, Phase, Placement};
 use sayiir_core::time::Timestamp;
 use sayiir_core::transition::{Child, EventGuard, Next, Transition, Wake};
+use sayiir_persistence::rows::NewRow;
 use sayiir_persistence::{BranchView, CommitOutcome, Refusal, RunState};
 
 use crate::fault::{Fault, Outcome};
 use crate::ops::heads::{self, Place};
-use crate::ops::journal::{self, NewRow};
+use crate::ops::journal;
 use crate::ops::{lanes, sessions, views};
-use crate::rows::{BranchRow, Col, InstanceRow, Stage, head_columns};
+use crate::rows::{BranchRow, Col, Stage, branch_row, find_branch, find_instance, head_columns};
 use crate::tx::{Tx, execute, first};
 
 /// Applies transitions that the door has let in, in order.
@@ -26,7 +27,7 @@ fn one(tx: &mut Tx, lease: LeaseId, transition: &Transition) -> Outcome<CommitOu
     if let Some(outcome) = finish(tx, lease, transition)? {
         return Ok(outcome);
     }
-    let row = BranchRow::find(&tx.conn, transition.run, &transition.branch)?;
+    let row = find_branch(&tx.conn, transition.run, &transition.branch)?;
     let owned = row.filter(|row| row.lease == Some(lease) && row.revision == transition.revision);
     let Some(row) = owned else { return refusal(tx, lease, transition) };
     if !instance_allows(tx, transition)? {
@@ -57,7 +58,7 @@ fn plain(tx: &Tx, lease: LeaseId, transition: &Transition) -> Outcome<Option<Com
         return Ok(None);
     };
     let Some(at) = heads::advance(tx, lease, transition, head)? else { return Ok(None) };
-    NewRow::of_entry(*run, branch, revision + 1, lease, entry, at).insert(tx)?;
+    journal::insert(tx, NewRow::of_entry(*run, branch, revision + 1, lease, entry, at))?;
     Ok(Some(CommitOutcome::Accepted { at, readied_parent: None }))
 }
 
@@ -77,7 +78,7 @@ fn finish(tx: &mut Tx, lease: LeaseId, transition: &Transition) -> Outcome<Optio
     let Some(Col(moved_at)) = first(&tx.conn, sql, params, |row| row.get::<_, Col<Timestamp>>(0))? else { return Ok(None) };
     let at = tx.now.max(moved_at);
     heads::delete_all(tx, *run)?;
-    NewRow::of_entry(*run, branch, revision + 1, lease, entry, at).insert(tx)?;
+    journal::insert(tx, NewRow::of_entry(*run, branch, revision + 1, lease, entry, at))?;
     tx.news.instance(instance_id);
     Ok(Some(CommitOutcome::Accepted { at, readied_parent: None }))
 }
@@ -92,7 +93,7 @@ fn instance_allows(tx: &Tx, transition: &Transition) -> Outcome<bool> {
     if !needs_live && transition.guard == EventGuard::None {
         return Ok(true);
     }
-    let instance = InstanceRow::by_id(&tx.conn, &transition.instance_id)?;
+    let instance = find_instance(&tx.conn, &transition.instance_id)?;
     let Some(instance) = instance.filter(|instance| instance.run == transition.run && instance.is_live()) else { return Ok(false) };
     match &transition.guard {
         EventGuard::None => Ok(true),
@@ -110,14 +111,14 @@ fn refusal(tx: &Tx, lease: LeaseId, transition: &Transition) -> Outcome<CommitOu
     if journal::wrote(tx, lease, *run, branch, revision + 1)? {
         return Ok(CommitOutcome::AlreadyAccepted);
     }
-    let instance = InstanceRow::by_id(&tx.conn, instance_id)?;
+    let instance = find_instance(&tx.conn, instance_id)?;
     let Some(instance) = instance.filter(|instance| instance.run == *run && instance.stage != Stage::MailOnly) else {
         return Ok(CommitOutcome::Refused(Refusal::Replaced));
     };
     if !instance.is_live() {
         return Ok(CommitOutcome::Refused(Refusal::Ended));
     }
-    let held = BranchRow::find(&tx.conn, *run, branch)?.is_some_and(|row| row.lease == Some(lease));
+    let held = find_branch(&tx.conn, *run, branch)?.is_some_and(|row| row.lease == Some(lease));
     Ok(CommitOutcome::Refused(if held { Refusal::Moved } else { Refusal::LeaseLost }))
 }
 
@@ -136,7 +137,9 @@ struct Write<'a> {
 impl Write<'_> {
     fn journal(&self, tx: &Tx) -> Outcome<()> {
         let Transition { instance_id: _, run, branch, revision: _, entry, guard: _, held: _, next: _ } = self.transition;
-        entry.as_ref().map_or(Ok(()), |entry| NewRow::of_entry(*run, branch, self.revision, self.lease, entry, self.at).insert(tx))
+        entry
+            .as_ref()
+            .map_or(Ok(()), |entry| journal::insert(tx, NewRow::of_entry(*run, branch, self.revision, self.lease, entry, self.at)))
     }
 
     fn apply(&self, tx: &mut Tx) -> Outcome<Option<BranchView>> {
@@ -265,7 +268,7 @@ impl Write<'_> {
             head_columns!()
         );
         let params = (Col(self.row.run), parent.as_str(), Col(tx.now), lease.map(Col), run_at.map(Col));
-        let row = first(&tx.conn, sql, params, BranchRow::read)?;
+        let row = first(&tx.conn, sql, params, branch_row)?;
         row.filter(|_| !self.transition.held).map(|row| views::of_row(tx.look(), row)).transpose()
     }
 

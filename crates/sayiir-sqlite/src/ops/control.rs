@@ -6,13 +6,14 @@
 use sayiir_core::branch::{BranchId, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::time::Timestamp;
+use sayiir_persistence::rows::NewRow;
 use sayiir_persistence::{Admission, ControlAction, ControlCommand, ControlOutcome, RunState};
 
 use crate::fault::Outcome;
 use crate::ops::heads::{self, Holds};
-use crate::ops::journal::NewRow;
-use crate::ops::{queries, views};
-use crate::rows::{Col, InstanceRow};
+use crate::ops::journal;
+use crate::ops::queries;
+use crate::rows::{Col, InstanceRow, Stage, find_instance};
 use crate::tx::{Look, Tx, execute, first};
 
 pub(crate) fn control(tx: &mut Tx, command: &ControlCommand) -> Outcome<ControlOutcome> {
@@ -49,8 +50,9 @@ pub(crate) fn control(tx: &mut Tx, command: &ControlCommand) -> Outcome<ControlO
     }
     let sql = "UPDATE instance SET control = control + 1 WHERE run = ?1 RETURNING control";
     let revision = first(&tx.conn, sql, [Col(run)], |row| row.get(0))?.unwrap_or(0);
-    NewRow { error: request.in_words().as_deref(), ..NewRow::bare(run, &BranchId::control(), revision, action.entry_kind(), "", at) }
-        .insert(tx)?;
+    let branch = BranchId::control();
+    let row = NewRow::bare(run, &branch, revision, action.entry_kind(), "", at);
+    journal::insert(tx, NewRow { error: request.in_words().as_deref(), ..row })?;
     announce(tx, &instance);
     Ok(ControlOutcome::Applied)
 }
@@ -63,7 +65,7 @@ fn announce(tx: &mut Tx, instance: &InstanceRow) {
 
 /// The instance, if the action has something to do there; else what is answered.
 fn admit(tx: &Tx, instance_id: &str, action: ControlAction) -> Outcome<Result<InstanceRow, ControlOutcome>> {
-    let Some(instance) = InstanceRow::by_id(&tx.conn, instance_id)? else { return Ok(Err(ControlOutcome::NotFound)) };
+    let Some(instance) = find_instance(&tx.conn, instance_id)? else { return Ok(Err(ControlOutcome::NotFound)) };
     let Some(state) = instance.state() else { return Ok(Err(ControlOutcome::NotFound)) };
     Ok(match action.admission(state) {
         Admission::ToBeDone => Ok(instance),
@@ -98,7 +100,7 @@ pub(crate) fn enter(tx: &Tx, run: RunNumber, state: RunState, request: Option<&S
     let sql = "UPDATE instance SET status = ?2, paused = ?3, updated_at = ?4, request_reason = ?5, request_by = ?6, request_at = ?7 \
                WHERE run = ?1";
     let (reason, by, at) = parts(request);
-    let code = crate::rows::Stage::code(state);
+    let code = Stage::code(state);
     execute(&tx.conn, sql, (Col(run), code, state == RunState::Paused, Col(tx.now), reason, by, at))?;
     Ok(())
 }
@@ -116,7 +118,7 @@ pub(crate) fn request(tx: &mut Tx, instance_id: &str, kind: SignalKind, request:
 }
 
 pub(crate) fn requested(look: Look<'_>, instance_id: &str, kind: SignalKind) -> Outcome<Option<SignalRequest>> {
-    let instance = InstanceRow::by_id(look.conn, instance_id)?;
+    let instance = find_instance(look.conn, instance_id)?;
     Ok(instance.and_then(|instance| match kind {
         SignalKind::Cancel => instance.cancel,
         SignalKind::Pause => instance.pause,
@@ -125,15 +127,15 @@ pub(crate) fn requested(look: Look<'_>, instance_id: &str, kind: SignalKind) -> 
 
 /// Forgets a recorded request; if that changes what waits to be applied, owners and free branches move.
 pub(crate) fn clear(tx: &mut Tx, instance_id: &str, kind: SignalKind) -> Outcome<()> {
-    let Some(instance) = InstanceRow::by_id(&tx.conn, instance_id)? else { return Ok(()) };
+    let Some(instance) = find_instance(&tx.conn, instance_id)? else { return Ok(()) };
     record(tx, instance.run, kind, None)?;
     let mut after = instance.clone();
     match kind {
         SignalKind::Cancel => after.cancel = None,
         SignalKind::Pause => after.pause = None,
     }
-    let requested = views::requested(&after);
-    if instance.is_live() && requested != views::requested(&instance) {
+    let requested = after.requested();
+    if instance.is_live() && requested != instance.requested() {
         let holds = Holds { requested: requested.is_some(), paused: instance.is_paused() };
         heads::move_all(tx, instance.run, holds, tx.now)?;
         announce(tx, &instance);

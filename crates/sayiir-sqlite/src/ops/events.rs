@@ -6,7 +6,7 @@ use sayiir_persistence::{NewEvent, RunState, SendOutcome};
 
 use crate::fault::Outcome;
 use crate::ops::queries;
-use crate::rows::{Col, InstanceRow};
+use crate::rows::{Col, InstanceRow, find_instance};
 use crate::tx::{Look, Tx, execute, first, next_number};
 
 /// Makes every free branch that awaits the event due; leased ones learn by the mail count. Looks at no other branch.
@@ -14,7 +14,7 @@ pub(crate) const WAKE: &str = "UPDATE branch INDEXED BY branch_awaiting SET run_
 
 pub(crate) fn send(tx: &mut Tx, event: &NewEvent) -> Outcome<SendOutcome> {
     let NewEvent { instance_id, name, payload, key } = event;
-    let known = InstanceRow::by_id(&tx.conn, instance_id)?;
+    let known = find_instance(&tx.conn, instance_id)?;
     if let Some(instance) = &known
         && let Some(outcome) = refusal(tx, instance, key.as_deref())?
     {

@@ -13,7 +13,7 @@ use sayiir_persistence::{
 
 use crate::fault::Outcome;
 use crate::ops::{lanes, sessions};
-use crate::rows::{Col, Stage, branch_id, col, maybe};
+use crate::rows::{Col, Stage, branch_id, col, maybe, stage};
 use crate::schema;
 use crate::tx::{Look, first, rows};
 
@@ -44,7 +44,7 @@ fn workflows(look: Look<'_>) -> Outcome<Vec<WorkflowStats>> {
 }
 
 fn state(row: &Row<'_>) -> rusqlite::Result<RunState> {
-    match Stage::read(row)? {
+    match stage(row)? {
         Stage::Run(state) => Ok(state),
         Stage::MailOnly => Err(rusqlite::Error::IntegralValueOutOfRange(0, 0)),
     }

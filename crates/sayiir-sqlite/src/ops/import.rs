@@ -7,17 +7,18 @@ use sayiir_core::branch::{BranchId, Head, JournalRef, LeaseId, Phase, RunNumber}
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::EntryKind;
 use sayiir_core::time::Timestamp;
+use sayiir_persistence::rows::NewRow;
 use sayiir_persistence::{Import, ImportOutcome, ImportState, RunState};
 
 use crate::fault::{Fault, Outcome};
 use crate::ops::heads::{self, Holds, Place};
-use crate::ops::journal::NewRow;
+use crate::ops::journal;
 use crate::ops::{control, lanes, queries, start};
-use crate::rows::{BranchRow, Col, InstanceRow, Stage, branch_id, col};
+use crate::rows::{Col, InstanceRow, Stage, branch_id, col, find_branch, find_instance, instance_of};
 use crate::tx::{Tx, execute, first, rows};
 
 pub(crate) fn import(tx: &mut Tx, import: &Import) -> Outcome<ImportOutcome> {
-    let known = InstanceRow::by_id(&tx.conn, &import.instance_id)?;
+    let known = find_instance(&tx.conn, &import.instance_id)?;
     let running = known.as_ref().filter(|instance| instance.stage != Stage::MailOnly);
     let run = if let Some(instance) = running {
         if let Some(refusal) = refusal(tx, instance, import)? {
@@ -46,22 +47,14 @@ fn refusal(tx: &Tx, instance: &InstanceRow, import: &Import) -> Outcome<Option<I
     }
     let sql = "SELECT lease FROM branch WHERE run = ?1 AND lease IS NOT NULL AND (run_at IS NULL OR run_at > ?2) LIMIT 1";
     let held: Option<LeaseId> = first(&tx.conn, sql, (Col(instance.run), Col(tx.now)), |row| col(row, "lease"))?;
-    if held.is_some() {
-        return Ok(Some(ImportOutcome::Leased));
-    }
-    let root = BranchRow::find(&tx.conn, instance.run, &BranchId::root())?;
-    let revision = root.as_ref().map_or(0, |root| root.revision);
-    if import.expected.is_some_and(|expected| expected != (instance.run, revision)) {
-        return Ok(Some(ImportOutcome::Moved { revision }));
-    }
-    let root = root.filter(|root| root.head.phase == Phase::Joining);
-    Ok(root.filter(|_| matches!(import.state, ImportState::Running { .. })).map(|root| ImportOutcome::Forked { node: root.head.node }))
+    let root = find_branch(&tx.conn, instance.run, &BranchId::root())?;
+    Ok(import.refusal(instance.run, held.is_some(), root.as_ref().map(|root| (root.revision, &root.head))))
 }
 
 fn put(tx: &mut Tx, run: RunNumber, import: &Import) -> Outcome<()> {
     let Import { instance_id: _, definition, input: _, results, state, first_node: _, placement, expected: _ } = import;
     let root = BranchId::root();
-    let old = BranchRow::find(&tx.conn, run, &root)?.ok_or_else(|| Fault::corrupt(format!("run {run} has no root branch")))?;
+    let old = find_branch(&tx.conn, run, &root)?.ok_or_else(|| Fault::corrupt(format!("run {run} has no root branch")))?;
     let at = heads::control_time(tx, run)?.max(tx.now);
     heads::delete_all(tx, run)?;
     let mut revision = old.revision;
@@ -79,24 +72,24 @@ fn put(tx: &mut Tx, run: RunNumber, import: &Import) -> Outcome<()> {
     match state {
         ImportState::Running { node, phase, awaits, due_at, paused } => {
             let head = head(node, *phase);
-            NewRow { node, same_as: Some(&head.input), ..row }.insert(tx)?;
+            journal::insert(tx, NewRow { node, same_as: Some(&head.input), ..row })?;
             let awaits = awaits.as_deref().filter(|_| *phase == Phase::Awaiting);
             // One revision less: deriving when it is due moves it on.
             Place { revision: revision - 1, due_at: *due_at, awaits, ..place(&head) }.insert(tx)?;
             hold(tx, run, paused.as_ref(), at)
         }
         ImportState::Completed(output) => {
-            NewRow { output: Some(output), ..row }.insert(tx)?;
+            journal::insert(tx, NewRow { output: Some(output), ..row })?;
             end(tx, run, RunState::Completed, revision)
         }
         ImportState::Failed(error) => {
-            NewRow { error: Some(error), ..row }.insert(tx)?;
+            journal::insert(tx, NewRow { error: Some(error), ..row })?;
             let phase = if old.head.phase == Phase::Start { Phase::Start } else { Phase::At };
             place(&Head { input: input.clone(), ..head(&old.head.node, phase) }).insert(tx)?;
             end(tx, run, RunState::Failed, revision)
         }
         ImportState::Cancelled(request) => {
-            NewRow { error: request.in_words().as_deref(), ..row }.insert(tx)?;
+            journal::insert(tx, NewRow { error: request.in_words().as_deref(), ..row })?;
             let request = control::stamped(request, tx.now);
             control::record(tx, run, SignalKind::Cancel, Some(&request))?;
             control::enter(tx, run, RunState::Cancelled, Some(&request))
@@ -106,15 +99,15 @@ fn put(tx: &mut Tx, run: RunNumber, import: &Import) -> Outcome<()> {
 
 /// Puts a going run into its state, and derives when its root is due.
 fn hold(tx: &Tx, run: RunNumber, paused: Option<&SignalRequest>, at: Timestamp) -> Outcome<()> {
-    let before = InstanceRow::by_run(&tx.conn, run)?.ok_or_else(|| Fault::corrupt(format!("run {run} has no instance")))?;
+    let before = instance_of(&tx.conn, run)?.ok_or_else(|| Fault::corrupt(format!("run {run} has no instance")))?;
     let request = paused.map(|request| control::stamped(request, tx.now));
     if request.is_some() || before.is_paused() {
         control::record(tx, run, SignalKind::Pause, request.as_ref())?;
     }
     let state = if request.is_some() { RunState::Paused } else { RunState::Running };
     control::enter(tx, run, state, request.as_ref())?;
-    let after = InstanceRow::by_run(&tx.conn, run)?;
-    let requested = after.is_some_and(|after| crate::ops::views::requested(&after).is_some());
+    let after = instance_of(&tx.conn, run)?;
+    let requested = after.is_some_and(|after| after.requested().is_some());
     heads::move_all(tx, run, Holds { requested, paused: request.is_some() }, at)
 }
 
@@ -142,7 +135,7 @@ fn import_results(tx: &Tx, run: RunNumber, revision: &mut u64, at: Timestamp, re
         } else {
             *revision += 1;
             let row = NewRow::bare(run, &root, *revision, EntryKind::TaskCompleted, node, at);
-            NewRow { output: Some(output), attempt: 1, ..row }.insert(tx)?;
+            journal::insert(tx, NewRow { output: Some(output), attempt: 1, ..row })?;
             JournalRef { branch: root.clone(), revision: *revision }
         };
     }

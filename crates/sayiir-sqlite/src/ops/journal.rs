@@ -5,70 +5,37 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rusqlite::Row;
 use sayiir_core::branch::{BranchId, JournalRef, LeaseId, RunNumber};
-use sayiir_core::journal::{EntryKind, JournalRow};
+use sayiir_core::journal::JournalRow;
 use sayiir_core::time::Timestamp;
-use sayiir_core::transition::Entry;
+use sayiir_persistence::rows::{NewRow, SubSteps, missing_value, unknown_run};
 
 use crate::fault::{Fault, Outcome};
-use crate::rows::{Col, branch_id, col, maybe};
+use crate::rows::{Col, branch_id, journal_row};
 use crate::tx::{Look, Tx, execute, first, rows};
 
-/// The row that is written, by reference.
-#[derive(Clone, Copy)]
-pub(crate) struct NewRow<'a> {
-    pub(crate) run: RunNumber,
-    pub(crate) branch: &'a BranchId,
-    pub(crate) revision: u64,
-    pub(crate) at: Timestamp,
-    pub(crate) lease: Option<LeaseId>,
-    pub(crate) kind: EntryKind,
-    pub(crate) node: &'a str,
-    pub(crate) attempt: u32,
-    pub(crate) output: Option<&'a [u8]>,
-    pub(crate) handed_on: Option<&'a [u8]>,
-    pub(crate) same_as: Option<&'a JournalRef>,
-    pub(crate) error: Option<&'a str>,
-}
-
-impl<'a> NewRow<'a> {
-    /// A row without a value.
-    pub(crate) const fn bare(run: RunNumber, branch: &'a BranchId, revision: u64, kind: EntryKind, node: &'a str, at: Timestamp) -> Self {
-        let (lease, attempt, output, handed_on, same_as, error) = (None, 0, None, None, None, None);
-        Self { run, branch, revision, at, lease, kind, node, attempt, output, handed_on, same_as, error }
-    }
-
-    /// A transition's row.
-    pub(crate) fn of_entry(run: RunNumber, branch: &'a BranchId, revision: u64, lease: LeaseId, entry: &'a Entry, at: Timestamp) -> Self {
-        let Entry { kind, node, attempt, output, error } = entry;
-        let (output, handed_on, same_as) = output.parts();
-        let (output, handed_on) = (output.map(AsRef::as_ref), handed_on.map(AsRef::as_ref));
-        let error = error.as_deref();
-        Self { run, branch, revision, at, lease: Some(lease), kind: *kind, node, attempt: *attempt, output, handed_on, same_as, error }
-    }
-
-    pub(crate) fn insert(self, tx: &Tx) -> Outcome<()> {
-        let Self { run, branch, revision, at, lease, kind, node, attempt, output, handed_on, same_as, error } = self;
-        let sql = "INSERT INTO journal (run, branch, revision, at, lease, kind, attempt, node, same_branch, same_revision, output, handed_on, error) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
-        let same = (same_as.map(|row| row.branch.as_str()), same_as.map(|row| row.revision));
-        let params = rusqlite::params![
-            Col(run),
-            branch.as_str(),
-            revision,
-            Col(at),
-            lease.map(Col),
-            Col(kind),
-            attempt,
-            node,
-            same.0,
-            same.1,
-            output,
-            handed_on,
-            error
-        ];
-        execute(&tx.conn, sql, params)?;
-        Ok(())
-    }
+/// Writes a row.
+pub(crate) fn insert(tx: &Tx, row: NewRow<'_>) -> Outcome<()> {
+    let NewRow { run, branch, revision, at, lease, kind, node, attempt, output, handed_on, same_as, error } = row;
+    let sql = "INSERT INTO journal (run, branch, revision, at, lease, kind, attempt, node, same_branch, same_revision, output, handed_on, error) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+    let same = (same_as.map(|row| row.branch.as_str()), same_as.map(|row| row.revision));
+    let params = rusqlite::params![
+        Col(run),
+        branch.as_str(),
+        revision,
+        Col(at),
+        lease.map(Col),
+        Col(kind),
+        attempt,
+        node,
+        same.0,
+        same.1,
+        output,
+        handed_on,
+        error
+    ];
+    execute(&tx.conn, sql, params)?;
+    Ok(())
 }
 
 /// Whether this lease wrote that row.
@@ -83,11 +50,10 @@ pub(crate) const SUB_STEPS: &str =
 
 /// The sub-steps stored by the task at this node path of the branch, in order of path.
 pub(crate) fn sub_steps(look: Look<'_>, run: RunNumber, branch: &BranchId, node: &str) -> Outcome<Vec<(Arc<str>, Bytes)>> {
-    // The character behind the slash is the digit zero.
-    let (under, behind) = (format!("{node}/"), format!("{node}0"));
+    let steps = SubSteps::of(node);
     let found: Vec<(Arc<str>, Vec<u8>)> =
-        rows(look.conn, SUB_STEPS, (Col(run), branch.as_str(), &under, behind), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let of_this = found.into_iter().filter(|(path, _)| !path[under.len()..].contains('/'));
+        rows(look.conn, SUB_STEPS, (Col(run), branch.as_str(), &steps.after, &steps.before), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let of_this = found.into_iter().filter(|(path, _)| steps.has(path));
     Ok(of_this.map(|(path, output)| (path, output.into())).collect())
 }
 
@@ -125,12 +91,10 @@ pub(crate) fn value(look: Look<'_>, run: RunNumber, of: &JournalRef) -> Outcome<
 /// A row that heads or rows refer to, but that is not there (or holds no value).
 fn missing(look: Look<'_>, run: RunNumber, branch: &BranchId, revision: Option<u64>) -> Fault {
     let sql = "SELECT instance_id FROM instance WHERE run = ?1";
-    let instance = match first(look.conn, sql, [Col(run)], |row| row.get::<_, String>(0)) {
-        Ok(instance) => instance.unwrap_or_else(|| "(replaced or deleted)".to_owned()),
-        Err(fault) => return fault,
-    };
-    let row = revision.map_or_else(|| "any row".to_owned(), |revision| format!("the row at revision {revision}"));
-    Fault::corrupt(format!("the journal of instance {instance:?} (run {run}) lacks the value of {row} of branch {branch}"))
+    match first(look.conn, sql, [Col(run)], |row| row.get::<_, String>(0)) {
+        Ok(instance) => missing_value(instance.as_deref(), run, branch, revision).into(),
+        Err(fault) => fault,
+    }
 }
 
 /// An error if nothing is known of the run (but something was asked).
@@ -138,7 +102,7 @@ fn require_run(look: Look<'_>, run: RunNumber, nothing_asked: bool) -> Outcome<(
     if nothing_asked || first(look.conn, "SELECT 1 FROM journal WHERE run = ?1 LIMIT 1", [Col(run)], |_| Ok(()))?.is_some() {
         return Ok(());
     }
-    Err(Fault::misused(format!("run {run} is not in the store (it was replaced or deleted)")))
+    Err(unknown_run(run).into())
 }
 
 pub(crate) fn values(look: Look<'_>, run: RunNumber, of: &[JournalRef]) -> Outcome<Vec<Bytes>> {
@@ -178,26 +142,5 @@ fn paged(look: Look<'_>, sql: &str, run: RunNumber, after: Option<&(Timestamp, J
     let (at, branch, revision) =
         after.map_or((Timestamp::from_micros(i64::MIN), "", 0), |(at, row)| (*at, row.branch.as_str(), row.revision));
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    rows(look.conn, sql, (Col(run), Col(at), branch, revision, limit), read)
-}
-
-fn read(row: &Row<'_>) -> rusqlite::Result<JournalRow> {
-    let bytes = |name: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<Vec<u8>>>(name)?.map(Bytes::from));
-    let same: Option<u64> = row.get("same_revision")?;
-    Ok(JournalRow {
-        run: col(row, "run")?,
-        branch: branch_id(row, "branch")?,
-        revision: row.get("revision")?,
-        lease: maybe(row, "lease")?,
-        kind: col(row, "kind")?,
-        node: row.get("node")?,
-        attempt: row.get("attempt")?,
-        output: bytes("output")?,
-        handed_on: bytes("handed_on")?,
-        same_as: same
-            .map(|revision| Ok::<_, rusqlite::Error>(JournalRef { branch: branch_id(row, "same_branch")?, revision }))
-            .transpose()?,
-        error: row.get("error")?,
-        at: col(row, "at")?,
-    })
+    rows(look.conn, sql, (Col(run), Col(at), branch, revision, limit), journal_row)
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::fault::Outcome;
 use crate::ops::queries;
-use crate::rows::{InstanceRow, col};
+use crate::rows::{col, instance_of};
 use crate::tx::{Look, rows, rows_of};
 
 /// How many instances a page has if the caller does not say.
@@ -36,7 +36,7 @@ pub(crate) fn list(look: Look<'_>, filter: &InstanceFilter) -> Outcome<Vec<Insta
         ListOrder::NewestFirst { .. } => keys.sort_unstable_by_key(|(_, run)| std::cmp::Reverse(*run)),
     }
     keys.truncate(limit);
-    let found = keys.into_iter().map(|(_, run)| InstanceRow::by_run(look.conn, run)).filter_map(Outcome::transpose);
+    let found = keys.into_iter().map(|(_, run)| instance_of(look.conn, run)).filter_map(Outcome::transpose);
     found.map(|instance| queries::summarize(look, instance?)).collect()
 }
 

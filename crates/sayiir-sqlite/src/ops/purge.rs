@@ -7,7 +7,7 @@ use sayiir_persistence::PurgeRequest;
 
 use crate::fault::Outcome;
 use crate::ops::start;
-use crate::rows::{Col, InstanceRow, col};
+use crate::rows::{Col, col, instance_of};
 use crate::tx::{Tx, execute, first, rows};
 
 /// So many rows at a time, of so many runs.
@@ -51,7 +51,7 @@ pub(crate) fn ended(tx: &mut Tx, request: &PurgeRequest) -> Outcome<u64> {
     old.truncate(*limit);
     let mut removed = 0;
     for (_, run) in old {
-        if let Some(instance) = InstanceRow::by_run(&tx.conn, run)? {
+        if let Some(instance) = instance_of(&tx.conn, run)? {
             start::remove(tx, &instance)?;
             for run in [Some(instance.run), instance.previous].into_iter().flatten() {
                 later(tx, run)?;

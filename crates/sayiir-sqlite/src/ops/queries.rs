@@ -8,7 +8,7 @@ use sayiir_persistence::{BranchSummary, InstanceRecord, InstanceSummary, RunStat
 
 use crate::fault::{Fault, Outcome};
 use crate::ops::{attributes, journal, lanes, start};
-use crate::rows::{BranchRow, Col, InstanceRow, col, head_columns};
+use crate::rows::{Col, InstanceRow, branch_row, col, find_instance, head_columns};
 use crate::tx::{Look, first, rows};
 
 /// How a run stands.
@@ -25,7 +25,7 @@ fn branches(look: Look<'_>, instance: &InstanceRow) -> Outcome<Vec<BranchSummary
     );
     rows(look.conn, sql, [Col(instance.run)], |row| {
         let tags: Option<String> = row.get("tags")?;
-        Ok(BranchRow::read(row)?.summary(lanes::tags(&tags.unwrap_or_default())))
+        Ok(branch_row(row)?.summary(lanes::tags(&tags.unwrap_or_default())))
     })
 }
 
@@ -45,7 +45,7 @@ fn error_text(look: Look<'_>, instance: &InstanceRow, end: &JournalRef) -> Outco
 }
 
 pub(crate) fn instance(look: Look<'_>, instance_id: &str) -> Outcome<Option<InstanceRecord>> {
-    let Some(found) = InstanceRow::by_id(look.conn, instance_id)? else { return Ok(None) };
+    let Some(found) = find_instance(look.conn, instance_id)? else { return Ok(None) };
     let Some(state) = found.state() else { return Ok(None) };
     let branches = branches(look, &found)?;
     let sql = "SELECT i.first_node, i.priority, l.tags FROM instance i JOIN lane l ON l.id = i.lane WHERE i.run = ?1";

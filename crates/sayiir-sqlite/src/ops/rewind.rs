@@ -3,13 +3,14 @@
 use sayiir_core::branch::{BranchId, Head, JournalRef, Phase, RunNumber};
 use sayiir_core::journal::EntryKind;
 use sayiir_core::time::Timestamp;
+use sayiir_persistence::rows::NewRow;
 use sayiir_persistence::{Rewind, RewindOutcome};
 
 use crate::fault::{Fault, Outcome};
 use crate::ops::heads::{self, Place};
-use crate::ops::journal::NewRow;
+use crate::ops::journal;
 use crate::ops::{lanes, purge};
-use crate::rows::{Col, InstanceRow};
+use crate::rows::{Col, InstanceRow, find_instance};
 use crate::tx::{Tx, execute, first, next_number};
 
 /// Which rows of a run are kept: the root's up to a revision, and those of branches of forks that it made before.
@@ -21,11 +22,11 @@ macro_rules! kept {
 
 pub(crate) fn rewind(tx: &mut Tx, rewind: &Rewind) -> Outcome<RewindOutcome> {
     let Rewind { instance_id, expected, nonce, keep: _, node: _, input: _, placement: _, request: _ } = rewind;
-    let Some(instance) = InstanceRow::by_id(&tx.conn, instance_id)? else { return Ok(RewindOutcome::NotFound) };
+    let Some(instance) = find_instance(&tx.conn, instance_id)? else { return Ok(RewindOutcome::NotFound) };
     if instance.state().is_none() {
         return Ok(RewindOutcome::NotFound);
     }
-    if instance.nonce.as_deref() == Some(nonce.to_be_bytes().as_slice()) {
+    if instance.nonce == Some(*nonce) {
         return Ok(RewindOutcome::Rewound { run: instance.run });
     }
     if instance.run != *expected {
@@ -95,7 +96,7 @@ fn place(tx: &mut Tx, rewind: &Rewind, run: RunNumber, at: Timestamp) -> Outcome
     let Rewind { instance_id: _, expected: _, nonce: _, keep, node, input, placement, request } = rewind;
     let (branch, revision) = (&BranchId::root(), keep + 1);
     let row = NewRow::bare(run, branch, revision, EntryKind::Rewound, node, at);
-    NewRow { same_as: Some(input), error: request.in_words().as_deref(), ..row }.insert(tx)?;
+    journal::insert(tx, NewRow { same_as: Some(input), error: request.in_words().as_deref(), ..row })?;
     let definition = first(&tx.conn, "SELECT definition FROM instance WHERE run = ?1", [Col(run)], |row| row.get::<_, i64>(0))?;
     let definition = definition.ok_or_else(|| Fault::corrupt(format!("run {run} has no instance")))?;
     let (lane, priority) = (lanes::lane(tx, definition, placement)?, placement.priority);

@@ -3,20 +3,21 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use sayiir_core::branch::{BranchId, Head, JournalRef, LeaseId, Phase, RunNumber};
+use sayiir_core::branch::{BranchId, LeaseId, RunNumber};
 use sayiir_core::journal::EntryKind;
-use sayiir_core::workflow::ConflictPolicy;
+use sayiir_persistence::meet::Meeting;
+use sayiir_persistence::rows::NewRow;
 use sayiir_persistence::{BranchView, StartOutcome, StartRun};
 
 use crate::fault::Outcome;
 use crate::ops::heads::{self, Place};
-use crate::ops::journal::{self, NewRow};
+use crate::ops::journal;
 use crate::ops::{attributes, lanes, purge, queries, sessions, views};
-use crate::rows::{BranchRow, Col, InstanceRow, Stage};
+use crate::rows::{Col, InstanceRow, Stage, find_branch, find_instance};
 use crate::tx::{Look, Tx, execute, next_number};
 
 pub(crate) fn start(tx: &mut Tx, request: &StartRun) -> Outcome<StartOutcome> {
-    let known = InstanceRow::by_id(&tx.conn, &request.instance_id)?;
+    let known = find_instance(&tx.conn, &request.instance_id)?;
     if let Some(instance) = known.as_ref().filter(|instance| instance.stage != Stage::MailOnly)
         && let Some(outcome) = meet(tx, instance, request)?
     {
@@ -25,10 +26,10 @@ pub(crate) fn start(tx: &mut Tx, request: &StartRun) -> Outcome<StartOutcome> {
     let run = begin(tx, known.as_ref(), request, Some(request.nonce))?;
     let root = match (request.lease, &known) {
         (None, _) => None,
-        (Some(_), None) => Some(root_of_new(tx, run, request)),
+        (Some(_), None) => Some(request.root_of_new(run, tx.now)),
         // There may be events for it.
         (Some(_), Some(_)) => {
-            let row = BranchRow::find(&tx.conn, run, &BranchId::root())?;
+            let row = find_branch(&tx.conn, run, &BranchId::root())?;
             row.map(|row| views::of_row(tx.look(), row)).transpose()?
         }
     };
@@ -37,26 +38,22 @@ pub(crate) fn start(tx: &mut Tx, request: &StartRun) -> Outcome<StartOutcome> {
 
 /// What a start meets under an id that has a run; `None` if it is to replace it.
 fn meet(tx: &Tx, instance: &InstanceRow, request: &StartRun) -> Outcome<Option<StartOutcome>> {
-    if instance.nonce.as_deref() == Some(request.nonce.to_be_bytes().as_slice()) {
-        let root = request.lease.map_or(Ok(None), |(lease, _)| root_still_at_start(tx.look(), lease, instance.run))?;
-        return Ok(Some(StartOutcome::Fresh { run: instance.run, created_at: instance.created_at, root: root.map(Box::new) }));
-    }
-    let found = instance.definition.hash;
-    if found != request.definition.hash {
-        return Ok(Some(StartOutcome::DefinitionMismatch { found }));
-    }
-    match request.policy {
-        ConflictPolicy::Fail => Ok(Some(StartOutcome::AlreadyExists)),
-        ConflictPolicy::UseExisting => {
+    match request.meets(instance.definition.hash, instance.nonce == Some(request.nonce)) {
+        Meeting::Own => {
+            let root = request.lease.map_or(Ok(None), |(lease, _)| root_still_at_start(tx.look(), lease, instance.run))?;
+            Ok(Some(StartOutcome::Fresh { run: instance.run, created_at: instance.created_at, root: root.map(Box::new) }))
+        }
+        Meeting::Existing => {
             let status = queries::status(tx.look(), instance)?;
             Ok(Some(StartOutcome::Existing { status, output: output(tx.look(), instance)? }))
         }
-        ConflictPolicy::TerminateExisting => Ok(None),
+        Meeting::Refused(outcome) => Ok(Some(outcome)),
+        Meeting::ToReplace => Ok(None),
     }
 }
 
 fn root_still_at_start(look: Look<'_>, lease: LeaseId, run: RunNumber) -> Outcome<Option<BranchView>> {
-    let root = BranchRow::find(look.conn, run, &BranchId::root())?;
+    let root = find_branch(look.conn, run, &BranchId::root())?;
     root.filter(|row| row.lease == Some(lease) && row.revision == 1).map(|row| views::of_row(look, row)).transpose()
 }
 
@@ -98,44 +95,17 @@ pub(crate) fn begin(tx: &mut Tx, known: Option<&InstanceRow>, request: &StartRun
     Ok(run)
 }
 
-fn first_head(request: &StartRun) -> Head {
-    let node = request.first_node.clone();
-    Head { node, phase: Phase::Start, attempt: 0, input: JournalRef::instance_input(), fork_revision: 0 }
-}
-
-/// The root of a run under an id of which nothing was known.
-fn root_of_new(tx: &Tx, run: RunNumber, request: &StartRun) -> BranchView {
-    BranchView {
-        instance_id: request.instance_id.clone(),
-        run,
-        definition: request.definition.hash,
-        branch: BranchId::root(),
-        revision: 1,
-        head: first_head(request),
-        crashes: 0,
-        due_at: Some(tx.now),
-        pending: 0,
-        paused: false,
-        requested: None,
-        mail: 0,
-        events: Vec::new(),
-        input: request.input.clone(),
-        trace: request.trace.clone(),
-        now: tx.now,
-    }
-}
-
 fn place_root(tx: &mut Tx, run: RunNumber, lane: i64, request: &StartRun) -> Outcome<()> {
     let StartRun { instance_id, definition: _, policy: _, input, first_node, placement, nonce: _, lease, trace: _, attributes: _ } =
         request;
     let branch = &BranchId::root();
     let started = NewRow::bare(run, branch, 1, EntryKind::Started, first_node, tx.now);
-    NewRow { lease: lease.map(|(lease, _)| lease), output: Some(input), ..started }.insert(tx)?;
+    journal::insert(tx, NewRow { lease: lease.map(|(lease, _)| lease), output: Some(input), ..started })?;
     let (lease, ttl) = lease.map_or((None, Duration::ZERO), |(lease, ttl)| (Some(lease), ttl));
     if let Some(lease) = lease {
         sessions::remember_ttl(tx, lease, ttl)?;
     }
-    let head = &first_head(request);
+    let head = &request.first_head();
     let (revision, run_at, due_at, awaits, pending) = (1, Some(tx.now + ttl), Some(tx.now), None, 0);
     let (priority, moved_at) = (placement.priority, tx.now);
     Place { run, branch, revision, head, lease, run_at, due_at, awaits, pending, lane, priority, moved_at }.insert(tx)?;
@@ -170,7 +140,7 @@ fn delete_contents(tx: &Tx, run: RunNumber) -> Outcome<()> {
 
 /// Removes an instance. False if the id had no run.
 pub(crate) fn delete(tx: &mut Tx, instance_id: &str) -> Outcome<bool> {
-    let Some(instance) = InstanceRow::by_id(&tx.conn, instance_id)? else { return Ok(false) };
+    let Some(instance) = find_instance(&tx.conn, instance_id)? else { return Ok(false) };
     for run in [Some(instance.run), instance.previous].into_iter().flatten() {
         execute(&tx.conn, "DELETE FROM journal WHERE run = ?1", [Col(run)])?;
     }

@@ -2,17 +2,16 @@
 
 use bytes::Bytes;
 use sayiir_core::branch::{BranchId, LeaseId, Phase, RunNumber};
-use sayiir_core::control::SignalKind;
 use sayiir_persistence::{BranchView, EventHead};
 
 use crate::fault::{Fault, Outcome};
 use crate::ops::journal;
-use crate::rows::{BranchRow, Col, InstanceRow, col, head_columns};
+use crate::rows::{BranchRow, Col, InstanceRow, branch_row, col, find_branch, head_columns, instance_of};
 use crate::tx::{Look, rows};
 
 /// The view of a branch whose row was read (or made) in the same transaction.
 pub(crate) fn of_row(look: Look<'_>, row: BranchRow) -> Outcome<BranchView> {
-    let instance = InstanceRow::by_run(look.conn, row.run)?;
+    let instance = instance_of(look.conn, row.run)?;
     let instance = instance.ok_or_else(|| Fault::corrupt(format!("branch {} of run {} has no instance", row.branch, row.run)))?;
     let input = match row.head.phase {
         Phase::Joining => Bytes::new(),
@@ -37,7 +36,7 @@ pub(crate) fn of_row(look: Look<'_>, row: BranchRow) -> Outcome<BranchView> {
     } = row;
     Ok(BranchView {
         paused: instance.is_paused(),
-        requested: requested(&instance),
+        requested: instance.requested(),
         mail: instance.mail,
         events: waiting_events(look, &instance)?,
         definition: instance.definition.hash,
@@ -53,19 +52,6 @@ pub(crate) fn of_row(look: Look<'_>, row: BranchRow) -> Outcome<BranchView> {
         input,
         now: look.now,
     })
-}
-
-/// A recorded request that is not applied yet; cancel before pause.
-pub(crate) fn requested(instance: &InstanceRow) -> Option<SignalKind> {
-    if !instance.is_live() {
-        None
-    } else if instance.cancel.is_some() {
-        Some(SignalKind::Cancel)
-    } else if instance.pause.is_some() && !instance.is_paused() {
-        Some(SignalKind::Pause)
-    } else {
-        None
-    }
 }
 
 /// The first waiting event of each name; walks from name to name, however many wait under one.
@@ -85,9 +71,9 @@ pub(crate) fn load(look: Look<'_>, lease: LeaseId, run: RunNumber, branches: &[B
     let held = if branches.is_empty() {
         let sql =
             concat!("SELECT ", head_columns!(), " FROM branch INDEXED BY branch_leased WHERE lease = ?1 AND run = ?2 ORDER BY branch");
-        rows(look.conn, sql, (Col(lease), Col(run)), BranchRow::read)?
+        rows(look.conn, sql, (Col(lease), Col(run)), branch_row)?
     } else {
-        let found = branches.iter().map(|branch| BranchRow::find(look.conn, run, branch));
+        let found = branches.iter().map(|branch| find_branch(look.conn, run, branch));
         let found = found.filter_map(Outcome::transpose).collect::<Outcome<Vec<_>>>()?;
         found.into_iter().filter(|row| row.lease == Some(lease)).collect()
     };

@@ -46,11 +46,7 @@ impl HookedStore {
     }
 
     async fn tell(&self, call: Call) -> Result<(), StoreError> {
-        if (self.hook)(call).await {
-            Ok(())
-        } else {
-            Err(StoreError::Unavailable { reason: "the reply was lost".to_owned(), source: None })
-        }
+        if (self.hook)(call).await { Ok(()) } else { Err(StoreError::unavailable("the reply was lost")) }
     }
 }
 

@@ -15,7 +15,7 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use common::{accepted, advance, at, block_on, definition, everything, open, place, request, session, start_leased};
+use common::{accepted, advance, at, definition, everything, open, place, request, session, start_leased, wait};
 use sayiir_core::branch::{BranchId, Placement, RunNumber};
 use sayiir_core::transition::{EventGuard, Next, Transition, Wake};
 use sayiir_persistence::{CommitOutcome, NewEvent, SendOutcome, StartOutcome, Store};
@@ -26,21 +26,21 @@ fn reopening_finds_everything() {
     let store = open(&place.file);
     let lease = session(&store);
     let root = start_leased(&store, "a", lease);
-    let outcomes = block_on(store.commit(lease, vec![advance(&root.instance_id, root.run, 1)])).unwrap();
+    let outcomes = wait(store.commit(lease, vec![advance(&root.instance_id, root.run, 1)])).unwrap();
     assert!(accepted(&outcomes));
     let event = NewEvent { instance_id: Arc::from("later"), name: Arc::from("paid"), payload: b"x"[..].into(), key: Some(Arc::from("k")) };
-    assert_eq!(block_on(store.put_event(event.clone())).unwrap(), SendOutcome::Stored(1));
-    let before = (block_on(store.instance("a")).unwrap().unwrap(), block_on(store.journal(root.run, None, 10)).unwrap());
+    assert_eq!(wait(store.put_event(event.clone())).unwrap(), SendOutcome::Stored(1));
+    let before = (wait(store.instance("a")).unwrap().unwrap(), wait(store.journal(root.run, None, 10)).unwrap());
     drop(store);
 
     let store = open(&place.file);
-    let mut after = block_on(store.instance("a")).unwrap().unwrap();
+    let mut after = wait(store.instance("a")).unwrap().unwrap();
     after.now = before.0.now;
     assert_eq!(after, before.0);
     assert_eq!(after.summary.definition, definition());
-    assert_eq!(block_on(store.journal(root.run, None, 10)).unwrap(), before.1);
-    assert_eq!(block_on(store.put_event(event)).unwrap(), SendOutcome::Duplicate);
-    let held = block_on(store.load(lease, root.run, Vec::new())).unwrap();
+    assert_eq!(wait(store.journal(root.run, None, 10)).unwrap(), before.1);
+    assert_eq!(wait(store.put_event(event)).unwrap(), SendOutcome::Duplicate);
+    let held = wait(store.load(lease, root.run, Vec::new())).unwrap();
     assert_eq!(held.iter().map(|view| view.revision).collect::<Vec<_>>(), [2]);
     assert!(session(&store) > lease, "a lease number is never used twice");
 }
@@ -50,7 +50,7 @@ fn closing_leaves_one_file() {
     for _ in 0..10 {
         let place = place();
         let store = open(&place.file);
-        block_on(store.start(request("a", 1, None))).unwrap();
+        wait(store.start(request("a", 1, None))).unwrap();
         drop(store);
         let names: Vec<_> = std::fs::read_dir(place.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["store.db"]);
@@ -60,13 +60,13 @@ fn closing_leaves_one_file() {
 #[test]
 fn numbers_are_not_used_again_after_a_delete() {
     let place = place();
-    let run = |store: &sayiir_sqlite::SqliteBackend| match block_on(store.start(request("a", 1, None))).unwrap() {
+    let run = |store: &sayiir_sqlite::SqliteBackend| match wait(store.start(request("a", 1, None))).unwrap() {
         StartOutcome::Fresh { run, .. } => run,
         other => panic!("{other:?}"),
     };
     let store = open(&place.file);
     let first = run(&store);
-    assert!(block_on(store.delete("a")).unwrap());
+    assert!(wait(store.delete("a")).unwrap());
     drop(store);
     assert!(run(&open(&place.file)) > first);
 }
@@ -81,7 +81,7 @@ fn what_was_asked_is_written_although_nobody_waits() {
     drop(store);
     let store = open(&place.file);
     let lease = session(&store);
-    assert_eq!(block_on(store.claim(everything(1000, lease))).unwrap().len(), 500);
+    assert_eq!(wait(store.claim(everything(1000, lease))).unwrap().len(), 500);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn journals_of_replaced_runs_are_purged_but_the_last() {
     for nonce in 0..4 {
         let mut again = request("a", nonce, None);
         again.policy = sayiir_core::workflow::ConflictPolicy::TerminateExisting;
-        match block_on(store.start(again)).unwrap() {
+        match wait(store.start(again)).unwrap() {
             StartOutcome::Fresh { run, .. } => runs.push(run),
             other => panic!("{other:?}"),
         }
@@ -100,11 +100,11 @@ fn journals_of_replaced_runs_are_purged_but_the_last() {
     // Closing drains the queue of what was asked; the rest is purged by the next opening.
     drop(store);
     let store = open(&place.file);
-    let rows = |run: RunNumber| block_on(store.journal(run, None, 10)).unwrap().len();
+    let rows = |run: RunNumber| wait(store.journal(run, None, 10)).unwrap().len();
     let deadline = std::time::Instant::now() + common::PATIENCE;
     while rows(runs[0]) + rows(runs[1]) > 0 {
         assert!(std::time::Instant::now() < deadline);
-        block_on(store.expire_leases(sayiir_core::branch::LeaseId(9))).unwrap();
+        wait(store.expire_leases(sayiir_core::branch::LeaseId(9))).unwrap();
     }
     assert_eq!((rows(runs[2]), rows(runs[3])), (1, 1));
 }
@@ -126,10 +126,10 @@ fn a_release_is_found_by_the_next_claim() {
         held: false,
         next,
     };
-    assert!(accepted(&block_on(store.commit(lease, vec![hand_back.clone()])).unwrap()));
-    let again = block_on(store.commit(lease, vec![hand_back])).unwrap();
+    assert!(accepted(&wait(store.commit(lease, vec![hand_back.clone()])).unwrap()));
+    let again = wait(store.commit(lease, vec![hand_back])).unwrap();
     assert!(matches!(again.as_slice(), [CommitOutcome::Refused(_)]), "{again:?}");
-    let claimed = block_on(store.claim(everything(9, lease))).unwrap();
+    let claimed = wait(store.claim(everything(9, lease))).unwrap();
     assert_eq!(claimed.iter().map(|view| (view.revision, view.crashes)).collect::<Vec<_>>(), [(3, 0)]);
 }
 
@@ -148,7 +148,7 @@ fn child_that_commits_until_it_is_killed() {
         let asked: Vec<_> =
             roots.iter().map(|root| store.commit(lease, vec![advance(&root.instance_id, root.run, root.revision)])).collect();
         for (root, answer) in roots.iter_mut().zip(asked) {
-            assert!(accepted(&block_on(answer).unwrap()));
+            assert!(accepted(&wait(answer).unwrap()));
             root.revision += 1;
             writeln!(out, "ack {} {}", root.run, root.revision).unwrap();
             out.flush().unwrap();
@@ -194,7 +194,7 @@ fn note(line: &str, acknowledged: &mut BTreeMap<u64, u64>) -> bool {
 
 fn check(store: &sayiir_sqlite::SqliteBackend, acknowledged: &BTreeMap<u64, u64>) {
     for (run, revision) in acknowledged {
-        let rows = block_on(store.journal(RunNumber(*run), None, usize::MAX)).unwrap();
+        let rows = wait(store.journal(RunNumber(*run), None, usize::MAX)).unwrap();
         let stored = rows.last().expect("the run is there").revision;
         assert!(stored >= *revision, "run {run}: acknowledged {revision}, stored {stored}");
         let revisions: Vec<_> = rows.iter().map(|row| row.revision).collect();

@@ -16,7 +16,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{PATIENCE, block_on, impatient, open, open_with, place, request};
+use common::{PATIENCE, impatient, open, open_with, place, request, wait};
 use rusqlite::Connection;
 use sayiir_core::control::SignalRequest;
 use sayiir_persistence::{ControlAction, ControlCommand, ControlOutcome, StartOutcome, Store, StoreError};
@@ -143,7 +143,7 @@ fn a_schema_that_another_process_migrates_stops_this_one() {
     let place = place();
     let store = open(&place.file);
     Connection::open(&place.file).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    let error = block_on(store.start(request("a", 1, None))).unwrap_err();
+    let error = wait(store.start(request("a", 1, None))).unwrap_err();
     assert!(matches!(error, StoreError::Schema { .. }), "{error:?}");
 }
 
@@ -153,7 +153,7 @@ fn a_missing_directory_and_a_directory_are_told_apart() {
     unavailable(&open_with(&place.dir.path().join("no/such.db"), impatient()).unwrap_err(), "does not exist");
     let error = open_with(place.dir.path(), impatient()).unwrap_err();
     assert!(matches!(error, StoreError::Misused { .. }), "{error:?}");
-    let error = block_on(SqliteBackend::open(":memory:")).unwrap_err();
+    let error = wait(SqliteBackend::open(":memory:")).unwrap_err();
     assert!(matches!(error, StoreError::Misused { .. }), "{error:?}");
 }
 
@@ -163,10 +163,10 @@ fn a_locked_file_is_unavailable_until_it_is_released() {
     let store = open_with(&place.file, impatient()).unwrap();
     let other = Connection::open(&place.file).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    unavailable(&block_on(store.start(request("a", 1, None))).unwrap_err(), "locked");
-    assert!(block_on(store.instance("a")).unwrap().is_none(), "reads do not wait for writes");
+    unavailable(&wait(store.start(request("a", 1, None))).unwrap_err(), "locked");
+    assert!(wait(store.instance("a")).unwrap().is_none(), "reads do not wait for writes");
     other.execute_batch("ROLLBACK").unwrap();
-    assert!(is_fresh(&block_on(store.start(request("a", 1, None)))));
+    assert!(is_fresh(&wait(store.start(request("a", 1, None)))));
 }
 
 #[test]
@@ -192,27 +192,27 @@ fn a_full_disk_refuses_one_request_and_not_its_neighbours() {
     let large = store.start(large);
     let after = store.start(request("after", 4, None));
     other.execute_batch("ROLLBACK").unwrap();
-    assert!(is_fresh(&block_on(first)));
-    assert!(is_fresh(&block_on(before)));
-    unavailable(&block_on(large).unwrap_err(), "full");
-    assert!(is_fresh(&block_on(after)));
-    assert!(block_on(store.instance("large")).unwrap().is_none());
-    assert_eq!(block_on(store.list(sayiir_persistence::InstanceFilter::default())).unwrap().len(), 3);
+    assert!(is_fresh(&wait(first)));
+    assert!(is_fresh(&wait(before)));
+    unavailable(&wait(large).unwrap_err(), "full");
+    assert!(is_fresh(&wait(after)));
+    assert!(wait(store.instance("large")).unwrap().is_none());
+    assert_eq!(wait(store.list(sayiir_persistence::InstanceFilter::default())).unwrap().len(), 3);
 }
 
 #[test]
 fn nothing_is_acknowledged_into_a_deleted_file() {
     let place = place();
     let store = open(&place.file);
-    assert!(is_fresh(&block_on(store.start(request("a", 1, None)))));
+    assert!(is_fresh(&wait(store.start(request("a", 1, None)))));
     let kept = place.dir.path().join("kept.db");
     fs::rename(&place.file, &kept).unwrap();
-    unavailable(&block_on(store.start(request("b", 1, None))).unwrap_err(), "gone");
-    unavailable(&block_on(store.instance("a")).unwrap_err(), "gone");
+    unavailable(&wait(store.start(request("b", 1, None))).unwrap_err(), "gone");
+    unavailable(&wait(store.instance("a")).unwrap_err(), "gone");
     fs::write(&place.file, b"").unwrap();
-    unavailable(&block_on(store.start(request("c", 1, None))).unwrap_err(), "gone");
+    unavailable(&wait(store.start(request("c", 1, None))).unwrap_err(), "gone");
     fs::rename(&kept, &place.file).unwrap();
-    assert!(is_fresh(&block_on(store.start(request("d", 1, None)))));
+    assert!(is_fresh(&wait(store.start(request("d", 1, None)))));
 }
 
 #[test]
@@ -222,15 +222,15 @@ fn a_deleted_file_wakes_those_who_wait() {
     let listener = store.wakeups().listen_due();
     fs::remove_file(&place.file).unwrap();
     assert!(event_listener::Listener::wait_timeout(listener, PATIENCE).is_some());
-    unavailable(&block_on(store.start(request("b", 1, None))).unwrap_err(), "gone");
+    unavailable(&wait(store.start(request("b", 1, None))).unwrap_err(), "gone");
 }
 
 #[test]
 fn an_oversized_payload_is_refused_at_the_door() {
-    let store = block_on(SqliteBackend::in_memory()).unwrap();
+    let store = wait(SqliteBackend::in_memory()).unwrap();
     let mut large = request("large", 3, None);
     large.input = Bytes::from(vec![7; (4 << 20) + 1]);
-    match block_on(store.start(large)).unwrap_err() {
+    match wait(store.start(large)).unwrap_err() {
         StoreError::Limit { what, .. } => assert!(what.contains("large"), "{what}"),
         other => panic!("{other:?}"),
     }
@@ -276,17 +276,17 @@ fn a_damaged_instance_does_not_keep_others_from_being_taken() {
     let place = place();
     let store = open(&place.file);
     for (number, id) in ["a", "b", "c"].into_iter().enumerate() {
-        block_on(store.start(request(id, number as u128, None))).unwrap();
+        wait(store.start(request(id, number as u128, None))).unwrap();
     }
-    let damaged = block_on(store.instance("b")).unwrap().unwrap().summary.run;
+    let damaged = wait(store.instance("b")).unwrap().unwrap().summary.run;
     let deleted = Connection::open(&place.file).unwrap().execute("DELETE FROM journal WHERE run = ?1", [damaged.0]).unwrap();
     assert_eq!(deleted, 1);
     let lease = common::session(&store);
-    let claimed = block_on(store.claim(common::everything(10, lease))).unwrap();
+    let claimed = wait(store.claim(common::everything(10, lease))).unwrap();
     assert_eq!(claimed.iter().map(|view| &*view.instance_id).collect::<Vec<_>>(), ["a", "c"]);
-    assert_eq!(block_on(store.claim(common::everything(10, lease))).unwrap(), []);
-    let next = block_on(store.next_due(common::everything(10, lease).scope)).unwrap();
+    assert_eq!(wait(store.claim(common::everything(10, lease))).unwrap(), []);
+    let next = wait(store.next_due(common::everything(10, lease).scope)).unwrap();
     assert!(next.is_some_and(|next| next > Duration::from_secs(1)), "nobody spins on it: {next:?}");
     let command = ControlCommand { instance_id: "b".into(), action: ControlAction::Cancel, request: SignalRequest::default() };
-    assert_eq!(block_on(store.control(command)).unwrap(), ControlOutcome::Applied, "it can be cancelled");
+    assert_eq!(wait(store.control(command)).unwrap(), ControlOutcome::Applied, "it can be cancelled");
 }

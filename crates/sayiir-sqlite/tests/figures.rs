@@ -18,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{accepted, advance, block_on, definition, everything, open, open_with, place, request, session, start_leased};
+use common::{accepted, advance, definition, everything, open, open_with, place, request, session, start_leased, wait};
 use rusqlite::Connection;
 use sayiir_core::branch::Placement;
 use sayiir_core::transition::{Next, Transition};
@@ -60,27 +60,27 @@ fn commits() {
     let mut roots = roots(&store, lease, "a", 64);
     let root = &mut roots[0];
     rate("transitions, one at a time", || {
-        assert!(accepted(&block_on(store.commit(lease, vec![next(root)])).unwrap()));
+        assert!(accepted(&wait(store.commit(lease, vec![next(root)])).unwrap()));
         1
     });
     rate("transitions, one request of 64", || {
         let batch = roots.iter_mut().map(next).collect();
-        assert!(accepted(&block_on(store.commit(lease, batch)).unwrap()));
+        assert!(accepted(&wait(store.commit(lease, batch)).unwrap()));
         64
     });
     rate("transitions, 64 requests at once", || {
         let asked: Vec<_> = roots.iter_mut().map(|root| store.commit(lease, vec![next(root)])).collect();
-        assert!(asked.into_iter().all(|answer| accepted(&block_on(answer).unwrap())));
+        assert!(asked.into_iter().all(|answer| accepted(&wait(answer).unwrap())));
         64
     });
     let mut number = 0;
     rate("starts, 64 requests at once", || {
         let asked: Vec<_> = (0..64).map(|nonce| store.start(request(&format!("s{}", number + nonce), nonce, None))).collect();
         number += 64;
-        assert!(asked.into_iter().all(|answer| block_on(answer).is_ok()));
+        assert!(asked.into_iter().all(|answer| wait(answer).is_ok()));
         64
     });
-    rate("claims of 64", || block_on(store.claim(everything(64, lease))).unwrap().len());
+    rate("claims of 64", || wait(store.claim(everything(64, lease))).unwrap().len());
     linear("steps of linear instances, 64 in flight", &store);
     raw(&place.dir.path().join("raw2.db"));
     without_the_disk(&place.dir.path().join("off.db"));
@@ -93,7 +93,7 @@ fn linear(name: &str, store: &SqliteBackend) {
     rate(name, || {
         let asked: Vec<_> = (0..64).map(|n| store.start(request(&format!("l{}", number + n), n, Some(lease)))).collect();
         number += 64;
-        let mut roots: Vec<_> = asked.into_iter().map(|answer| root_of(block_on(answer).unwrap())).collect();
+        let mut roots: Vec<_> = asked.into_iter().map(|answer| root_of(wait(answer).unwrap())).collect();
         for step in 0..5 {
             let commit = |root: &mut BranchView| {
                 let mut transition = next(root);
@@ -103,7 +103,7 @@ fn linear(name: &str, store: &SqliteBackend) {
                 store.commit(lease, vec![transition])
             };
             let asked: Vec<_> = roots.iter_mut().map(commit).collect();
-            assert!(asked.into_iter().all(|answer| accepted(&block_on(answer).unwrap())));
+            assert!(asked.into_iter().all(|answer| accepted(&wait(answer).unwrap())));
         }
         64 * 5
     });
@@ -125,12 +125,12 @@ fn without_the_disk(path: &Path) {
     let mut roots = roots(&store, lease, "a", 64);
     rate("no fsync: transitions, one request of 64", || {
         let batch = roots.iter_mut().map(next).collect();
-        assert!(accepted(&block_on(store.commit(lease, batch)).unwrap()));
+        assert!(accepted(&wait(store.commit(lease, batch)).unwrap()));
         64
     });
     rate("no fsync: 64 requests at once", || {
         let asked: Vec<_> = roots.iter_mut().map(|root| store.commit(lease, vec![next(root)])).collect();
-        assert!(asked.into_iter().all(|answer| accepted(&block_on(answer).unwrap())));
+        assert!(asked.into_iter().all(|answer| accepted(&wait(answer).unwrap())));
         64
     });
 }
@@ -156,14 +156,14 @@ fn a_step_and_a_claim_beside_many_rows() {
                 store.start(start)
             };
             let asked: Vec<_> = (chunk..(chunk + 256).min(size)).map(ask).collect();
-            assert!(asked.into_iter().all(|answer| block_on(answer).is_ok()));
+            assert!(asked.into_iter().all(|answer| wait(answer).is_ok()));
         }
         println!("{size} instances, file {} MB", fs::metadata(&place.file).unwrap().len() >> 20);
         let mut root = start_leased(&store, &format!("mine{size}"), lease);
         rate("transitions, one at a time", || {
             let transition = advance(&root.instance_id, root.run, root.revision);
             root.revision += 1;
-            assert!(accepted(&block_on(store.commit(lease, vec![transition])).unwrap()));
+            assert!(accepted(&wait(store.commit(lease, vec![transition])).unwrap()));
             1
         });
         let scope = ClaimScope::Definitions {
@@ -172,7 +172,7 @@ fn a_step_and_a_claim_beside_many_rows() {
             ageing: Duration::from_mins(5),
         };
         let start = Instant::now();
-        let taken = block_on(store.claim(sayiir_persistence::ClaimRequest { scope, ..everything(64, lease) })).unwrap().len();
+        let taken = wait(store.claim(sayiir_persistence::ClaimRequest { scope, ..everything(64, lease) })).unwrap().len();
         println!("claim of {taken}: {:?}", start.elapsed());
     }
 }

@@ -13,7 +13,7 @@ mod common;
 use std::sync::Arc;
 use std::thread;
 
-use common::{PATIENCE, block_on, everything, open, place, request, session};
+use common::{PATIENCE, everything, open, place, request, session, wait};
 use event_listener::Listener as _;
 use sayiir_persistence::{NewEvent, StartOutcome, Store};
 
@@ -25,13 +25,13 @@ fn many_open_a_new_file_at_once() {
             let file = place.file.clone();
             thread::spawn(move || {
                 let store = open(&file);
-                matches!(block_on(store.start(request(&format!("i{number}"), 1, None))), Ok(StartOutcome::Fresh { .. }))
+                matches!(wait(store.start(request(&format!("i{number}"), 1, None))), Ok(StartOutcome::Fresh { .. }))
             })
         };
         let threads: Vec<_> = (0..8).map(open_one).collect();
         assert!(threads.into_iter().all(|thread| thread.join().unwrap()));
         let store = open(&place.file);
-        let mut runs: Vec<_> = block_on(store.claim(everything(100, session(&store)))).unwrap().into_iter().map(|view| view.run).collect();
+        let mut runs: Vec<_> = wait(store.claim(everything(100, session(&store)))).unwrap().into_iter().map(|view| view.run).collect();
         runs.dedup();
         assert_eq!(runs.len(), 8);
     }
@@ -43,7 +43,7 @@ fn another_connections_write_is_noticed() {
     let (here, there) = (open(&place.file), open(&place.file));
     for number in 0..20 {
         let (due, control) = (here.wakeups().listen_due(), here.wakeups().listen_control());
-        block_on(there.start(request(&format!("i{number}"), 1, None))).unwrap();
+        wait(there.start(request(&format!("i{number}"), 1, None))).unwrap();
         assert!(due.wait_timeout(PATIENCE).is_some());
         assert!(control.wait_timeout(PATIENCE).is_some());
     }
@@ -53,11 +53,11 @@ fn another_connections_write_is_noticed() {
 fn a_waiting_instance_hears_of_another_connections_write() {
     let place = place();
     let (here, there) = (open(&place.file), open(&place.file));
-    block_on(here.start(request("a", 1, None))).unwrap();
+    wait(here.start(request("a", 1, None))).unwrap();
     let listener = here.wakeups().listen_instance("a");
     let changed = listener.listen();
     let event = NewEvent { instance_id: Arc::from("b"), name: Arc::from("paid"), payload: b"x"[..].into(), key: None };
-    block_on(there.put_event(event)).unwrap();
+    wait(there.put_event(event)).unwrap();
     assert!(changed.wait_timeout(PATIENCE).is_some());
 }
 
@@ -68,9 +68,9 @@ fn of_two_connections_one_takes_each_branch() {
     let (mine, theirs) = (session(&here), session(&there));
     assert_ne!(mine, theirs);
     for number in 0..40 {
-        block_on(here.start(request(&format!("i{number}"), 1, None))).unwrap();
+        wait(here.start(request(&format!("i{number}"), 1, None))).unwrap();
     }
-    let other = thread::spawn(move || block_on(there.claim(everything(40, theirs))).unwrap().len());
-    let taken = block_on(here.claim(everything(40, mine))).unwrap().len();
+    let other = thread::spawn(move || wait(there.claim(everything(40, theirs))).unwrap().len());
+    let taken = wait(here.claim(everything(40, mine))).unwrap().len();
     assert_eq!(taken + other.join().unwrap(), 40);
 }

@@ -13,7 +13,7 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use common::{block_on, everything, open, place, request, session};
+use common::{everything, open, place, request, session, wait};
 use sayiir_core::journal::EntryKind;
 use sayiir_core::workflow::{ConflictPolicy, WorkflowStatus};
 use sayiir_persistence::{NewEvent, StartOutcome, Store};
@@ -31,11 +31,11 @@ fn child_that_replaces_a_run_until_it_is_killed() {
     for nonce in 0.. {
         let mut again = request("a", nonce << 64 | u128::from(std::process::id()), None);
         again.policy = ConflictPolicy::TerminateExisting;
-        let StartOutcome::Fresh { run, .. } = block_on(store.start(again)).unwrap() else { panic!("it is always fresh") };
+        let StartOutcome::Fresh { run, .. } = wait(store.start(again)).unwrap() else { panic!("it is always fresh") };
         writeln!(out, "ack {run}").unwrap();
         out.flush().unwrap();
         let event = NewEvent { instance_id: Arc::from("a"), name: Arc::from("go"), payload: run.0.to_string().into(), key: None };
-        block_on(store.put_event(event)).unwrap();
+        wait(store.put_event(event)).unwrap();
     }
 }
 
@@ -68,19 +68,19 @@ fn a_kill_in_the_middle_leaves_one_whole_run() {
         child.wait().unwrap();
 
         let store = open(&place.file);
-        let record = block_on(store.instance("a")).unwrap().expect("never neither");
+        let record = wait(store.instance("a")).unwrap().expect("never neither");
         let run = record.summary.run;
         assert!(run.0 >= acknowledged, "run {run} lives, {acknowledged} was acknowledged");
         assert_eq!(record.summary.status, WorkflowStatus::InProgress);
         assert_eq!(record.branches.len(), 1);
-        let rows = block_on(store.journal(run, None, 10)).unwrap();
+        let rows = wait(store.journal(run, None, 10)).unwrap();
         assert_eq!(rows.iter().map(|row| row.kind).collect::<Vec<_>>(), [EntryKind::Started]);
-        let claimed = block_on(store.claim(everything(10, session(&store)))).unwrap();
+        let claimed = wait(store.claim(everything(10, session(&store)))).unwrap();
         assert_eq!(claimed.iter().map(|view| view.run).collect::<Vec<_>>(), [run], "no branch of another run is left");
         // At most the event that was sent to this very run.
-        let event = block_on(store.take_event("a", "go")).unwrap();
+        let event = wait(store.take_event("a", "go")).unwrap();
         assert!(event.is_none_or(|payload| payload == run.0.to_string()), "an old run's event is left");
-        assert_eq!(block_on(store.take_event("a", "go")).unwrap(), None);
+        assert_eq!(wait(store.take_event("a", "go")).unwrap(), None);
     }
 }
 

@@ -205,7 +205,8 @@ fn value(text: &str) -> Output {
     Output::Value(Bytes::from(text.to_owned()))
 }
 
-fn transition(view: &BranchView, entry: impl Into<Option<Entry>>, guard: EventGuard, next: Next) -> Transition {
+/// A transition of a branch from where the view saw it.
+pub fn transition(view: &BranchView, entry: impl Into<Option<Entry>>, guard: EventGuard, next: Next) -> Transition {
     let BranchView { instance_id, run, branch, revision, paused, .. } = view.clone();
     Transition { instance_id, run, branch, revision, entry: entry.into(), guard, held: paused, next }
 }

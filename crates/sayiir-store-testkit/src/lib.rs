@@ -40,6 +40,7 @@ mod clock;
 mod durable;
 mod fault;
 mod list;
+pub mod orders;
 pub mod sample;
 
 pub use bench::{Bench, Factory, TTL, head_at};

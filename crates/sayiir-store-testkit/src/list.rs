@@ -189,6 +189,7 @@ macro_rules! for_each_case {
                 an_import_is_journaled_and_moves_the_revision
                 an_import_that_expects_a_revision_is_refused_if_it_moved
                 an_import_that_ends_a_fork_takes_its_branches
+                an_imported_failure_is_retried_with_the_input_of_its_place
                 an_import_is_checked_at_the_door
             }
             attributes {

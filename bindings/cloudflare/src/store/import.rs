@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use sayiir_core::branch::{JournalRef, Phase};
+use sayiir_core::branch::{Head, JournalRef, Phase};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::EntryKind;
 use sayiir_core::time::Timestamp;
-use sayiir_persistence::{Definition, Import, ImportOutcome, ImportState};
+use sayiir_persistence::rows::Stage;
+use sayiir_persistence::{Definition, Import, ImportOutcome, Landing, RunState};
 
 use super::control::{MOVE_ALL, record};
 use super::fault::{Fault, Outcome};
@@ -117,7 +118,7 @@ impl Put<'_> {
     }
 
     fn statements(&self, known: impl Fn(&str) -> Option<JournalRef>) -> Vec<Statement> {
-        let Import { instance_id, definition, input: _, results, state, first_node: _, placement, expected: _ } = self.import;
+        let Import { instance_id, definition, input: _, results, state: _, first_node: _, placement, expected: _ } = self.import;
         let mut statements = Vec::new();
         let (mut revision, mut input) = (self.root.revision, JournalRef::instance_input());
         let mut written: Vec<(&str, JournalRef)> = Vec::new();
@@ -131,28 +132,24 @@ impl Put<'_> {
             written.push((node, input.clone()));
         }
         revision += 1;
-        statements.push(self.imported(revision, &input));
+        let Landing { node, same_as, output, error, head, awaits, due_at, state, request } =
+            self.import.landing((&self.root.node, self.root.phase), &input);
+        let output = output.map_or(Value::Null, Value::payload);
+        statements.push(self.row(revision, EntryKind::Imported, 0, node, same_as.as_ref(), output, error.as_deref()));
         statements.extend(lanes(definition, &tags_text(&placement.tags)));
         let sql = "DELETE FROM sayiir_branch WHERE run = (SELECT run FROM sayiir_instance WHERE instance_id = ?1)";
         statements.push(statement!(sql, instance_id));
+        if let Some(head) = &head {
+            // Of a run that goes on one revision less: deriving when it is due moves it on.
+            let revision = if state.is_live() { revision - 1 } else { revision };
+            statements.push(self.root_at(revision, head, awaits, due_at));
+        }
+        let request = request.map(|request| request.clone().stamped(self.now.into()));
         match state {
-            ImportState::Running { node, phase, awaits, due_at, paused } => {
-                let input = if *phase == Phase::Start { JournalRef::instance_input() } else { input };
-                let awaits = awaits.as_ref().filter(|_| *phase == Phase::Awaiting);
-                // One revision less: deriving when it is due moves it on.
-                statements.push(self.root_at(revision - 1, node, *phase, &input, awaits, *due_at));
-                statements.extend(self.hold(paused.as_ref()));
-            }
-            ImportState::Completed(_) => statements.push(self.end(2, revision)),
-            ImportState::Failed(_) => {
-                let phase = if self.root.phase == Phase::Start { Phase::Start } else { Phase::At };
-                let input = if phase == Phase::Start { JournalRef::instance_input() } else { input };
-                statements.push(self.root_at(revision, &self.root.node, phase, &input, None, None));
-                statements.push(self.end(3, revision));
-            }
-            ImportState::Cancelled(request) => {
-                let request = request.clone().stamped(self.now.into());
-                statements.push(record(instance_id, SignalKind::Cancel, Some(&request)));
+            RunState::Running | RunState::Paused => statements.extend(self.hold(request.as_ref())),
+            RunState::Completed | RunState::Failed => statements.push(self.end(Stage::code(state), revision)),
+            RunState::Cancelled => {
+                statements.push(record(instance_id, SignalKind::Cancel, request.as_ref()));
                 let sql = "UPDATE sayiir_instance SET status = 4, paused = 0, updated_at = ?2, request_reason = cancel_reason, \
                            request_by = cancel_by, request_at = cancel_at WHERE instance_id = ?1";
                 statements.push(statement!(sql, instance_id, self.now));
@@ -161,29 +158,8 @@ impl Put<'_> {
         statements
     }
 
-    fn imported(&self, revision: u64, input: &JournalRef) -> Statement {
-        let old = &self.root.node;
-        let start = JournalRef::instance_input();
-        let (node, same, output, error) = match &self.import.state {
-            ImportState::Running { node, phase, .. } => {
-                (node, Some(if *phase == Phase::Start { &start } else { input }), Value::Null, None)
-            }
-            ImportState::Completed(output) => (old, None, Value::payload(output), None),
-            ImportState::Failed(error) => (old, None, Value::Null, Some(error.clone())),
-            ImportState::Cancelled(request) => (old, None, Value::Null, request.in_words()),
-        };
-        self.row(revision, EntryKind::Imported, 0, node, same, output, error.as_deref())
-    }
-
-    fn root_at(
-        &self,
-        revision: u64,
-        node: &Arc<str>,
-        phase: Phase,
-        input: &JournalRef,
-        awaits: Option<&Arc<str>>,
-        due_at: Option<Timestamp>,
-    ) -> Statement {
+    fn root_at(&self, revision: u64, head: &Head, awaits: Option<&Arc<str>>, due_at: Option<Timestamp>) -> Statement {
+        let Head { node, phase, attempt: _, input, fork_revision: _ } = head;
         let Definition { hash, name, version, document: _ } = &self.import.definition;
         let placement = &self.import.placement;
         let sql = "INSERT INTO sayiir_branch (run, branch, revision, node, phase, attempt, input_branch, input_revision, fork_revision, \
@@ -197,7 +173,7 @@ impl Put<'_> {
             id,
             revision,
             node,
-            phase,
+            *phase,
             &input.branch,
             input.revision,
             awaits,
@@ -212,11 +188,10 @@ impl Put<'_> {
     }
 
     /// Puts a going run into its state, and derives when its root is due.
-    fn hold(&self, paused: Option<&SignalRequest>) -> Vec<Statement> {
+    fn hold(&self, request: Option<&SignalRequest>) -> Vec<Statement> {
         let id = &self.import.instance_id;
-        let request = paused.map(|request| request.clone().stamped(self.now.into()));
         // A pause that was in force is over if the snapshot does not say so.
-        let pause = match &request {
+        let pause = match request {
             Some(request) => record(id, SignalKind::Pause, Some(request)),
             None => statement!(
                 "UPDATE sayiir_instance SET pause_reason = NULL, pause_by = NULL, pause_at = NULL WHERE instance_id = ?1 AND paused = 1",
@@ -236,10 +211,10 @@ impl Put<'_> {
         vec![pause, statement!(enter, id, self.now), statement!(MOVE_ALL, id, self.now)]
     }
 
-    fn end(&self, status: i64, revision: u64) -> Statement {
+    fn end(&self, status: u8, revision: u64) -> Statement {
         let sql = "UPDATE sayiir_instance SET status = ?2, paused = 0, updated_at = ?3, request_reason = NULL, request_by = NULL, \
                    request_at = NULL, end_branch = '0', end_revision = ?4 WHERE instance_id = ?1";
-        statement!(sql, &self.import.instance_id, status, self.now, revision)
+        statement!(sql, &self.import.instance_id, i64::from(status), self.now, revision)
     }
 }
 

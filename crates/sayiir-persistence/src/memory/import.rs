@@ -1,15 +1,16 @@
 //! Import of a snapshot: the root branch is put where the snapshot says, in one transition of the whole instance.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sayiir_core::branch::{BranchId, Head, JournalRef, Phase, RunNumber};
+use sayiir_core::branch::{BranchId, Head, JournalRef, RunNumber};
 use sayiir_core::control::SignalRequest;
 use sayiir_core::journal::{EntryKind, JournalRow};
 
 use super::data::{Branch, Data, bare_row};
 use super::index::Slot;
-use crate::store::{Definition, Import, ImportOutcome, ImportState, RunState};
+use crate::store::{Import, ImportOutcome, Landing, RunState};
 use crate::wakeups::News;
 
 /// The root branch under its new revisions.
@@ -17,27 +18,27 @@ struct Root {
     run: RunNumber,
     revision: u64,
     head: Head,
-    lane: Slot,
+    slot: Slot,
 }
 
 impl Data {
-    pub(super) fn import(&mut self, import: Import, news: &mut News) -> ImportOutcome {
+    pub(super) fn import(&mut self, mut import: Import, news: &mut News) -> ImportOutcome {
         if let Some(refusal) = self.import_refusal(&import) {
             return refusal;
         }
-        let new = import.as_start();
-        let Import { instance_id, definition: Definition { hash, .. }, input: _, results, state, first_node: _, placement, expected: _ } =
-            import;
+        let (instance_id, results) = (Arc::clone(&import.instance_id), std::mem::take(&mut import.results));
         if self.instances.get(&instance_id).is_none_or(|instance| instance.life.is_none()) {
-            self.start(new, news);
+            self.start(import.as_start(), news);
             if let Some(life) = self.instances.get_mut(&instance_id).and_then(|instance| instance.life.as_mut()) {
                 life.nonce = None;
             }
         }
-        let lane = Slot { lane: self.index.lane(hash, &placement), priority: placement.priority, run_at: None, lease: None };
-        let Some(mut root) = self.take_root(&instance_id, lane) else { return ImportOutcome::Imported };
+        let (lane, priority) = (self.index.lane(import.definition.hash, &import.placement), import.placement.priority);
+        let slot = Slot { lane, priority, run_at: None, lease: None };
+        let Some(mut root) = self.take_root(&instance_id, slot) else { return ImportOutcome::Imported };
         let input = self.import_results(&mut root, results);
-        self.put(&instance_id, root, &input, state);
+        let landing = import.landing((&root.head.node, root.head.phase), &input);
+        self.put(&instance_id, &root, landing);
         news.due = true;
         news.control = true;
         news.instance(&instance_id);
@@ -61,12 +62,12 @@ impl Data {
     }
 
     /// Takes all heads away and says where the root stood.
-    fn take_root(&mut self, instance_id: &str, lane: Slot) -> Option<Root> {
+    fn take_root(&mut self, instance_id: &str, slot: Slot) -> Option<Root> {
         let run = self.instances.get(instance_id)?.life.as_ref()?.run;
         let root = self.runs.get(&run)?.branches.get(&BranchId::root())?;
         let (revision, head) = (root.revision, root.head.clone());
         self.delete_heads(run);
-        Some(Root { run, revision, head, lane })
+        Some(Root { run, revision, head, slot })
     }
 
     /// Journals the results that the journal lacks; the row of the last result is the new head's input.
@@ -87,52 +88,19 @@ impl Data {
         input
     }
 
-    fn put(&mut self, instance_id: &str, root: Root, input: &JournalRef, state: ImportState) {
+    fn put(&mut self, instance_id: &str, root: &Root, landing: Landing<'_>) {
         let now = self.now;
-        let Root { run, revision, head: old, lane } = root;
+        let Root { run, revision, head: _, slot } = *root;
         let revision = revision + 1;
-        let row = bare_row(run, BranchId::root(), revision, EntryKind::Imported, Arc::clone(&old.node), now);
-        let at = |node, phase| Head { node, phase, attempt: 0, input: input.clone(), fork_revision: 0 };
-        let (row, run_state, request, branch) = match state {
-            ImportState::Running { node, phase, awaits, due_at, paused } => {
-                let mut head = at(Arc::clone(&node), phase);
-                if phase == Phase::Start {
-                    head.input = JournalRef::instance_input();
-                }
-                let awaits = awaits.filter(|_| phase == Phase::Awaiting);
-                let run_state = if paused.is_some() { RunState::Paused } else { RunState::Running };
-                let row = JournalRow { node, same_as: Some(head.input.clone()), ..row };
-                (
-                    row,
-                    run_state,
-                    paused,
-                    Some(Branch { revision, head, slot: lane, due_at, awaits, pending: 0, crashes: 0, attempt_at: now, progress: None }),
-                )
-            }
-            ImportState::Completed(output) => (JournalRow { output: Some(output), ..row }, RunState::Completed, None, None),
-            ImportState::Failed(error) => {
-                let head = at(Arc::clone(&old.node), if old.phase == Phase::Start { Phase::Start } else { Phase::At });
-                let kept = Branch {
-                    revision,
-                    head,
-                    slot: lane,
-                    due_at: None,
-                    awaits: None,
-                    pending: 0,
-                    crashes: 0,
-                    attempt_at: now,
-                    progress: None,
-                };
-                (JournalRow { error: Some(error), ..row }, RunState::Failed, None, Some(kept))
-            }
-            ImportState::Cancelled(request) => (JournalRow { error: request.in_words(), ..row }, RunState::Cancelled, Some(request), None),
-        };
-        let error = row.error.clone();
+        let Landing { node, same_as, output, error, head, awaits, due_at, state, request } = landing;
+        let (output, error, awaits) = (output.cloned(), error.map(Cow::into_owned), awaits.cloned());
+        let row = bare_row(run, BranchId::root(), revision, EntryKind::Imported, Arc::clone(node), now);
         if let Some(run) = self.runs.get_mut(&run) {
-            run.journal.push(row);
+            run.journal.push(JournalRow { same_as, output, error: error.clone(), ..row });
         }
-        self.settle_import(instance_id, run_state, request, error, revision);
-        if let Some(mut branch) = branch {
+        self.settle_import(instance_id, state, request.cloned(), error, revision);
+        if let Some(head) = head {
+            let mut branch = Branch { revision, head, slot, due_at, awaits, pending: 0, crashes: 0, attempt_at: now, progress: None };
             let instance = self.instances.get(instance_id).filter(|instance| instance.live(run).is_some());
             branch.slot.run_at = instance.and_then(|instance| instance.free_run_at(&branch, now));
             self.insert_head(run, BranchId::root(), branch);

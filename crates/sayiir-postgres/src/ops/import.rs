@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sayiir_core::branch::{BranchId, Head, JournalRef, Phase, RunNumber};
+use sayiir_core::branch::{BranchId, JournalRef, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::EntryKind;
 use sayiir_core::time::Timestamp;
 use sayiir_persistence::rows::NewRow;
-use sayiir_persistence::{Import, ImportOutcome, ImportState, RunState, StoreError};
+use sayiir_persistence::{Import, ImportOutcome, Landing, RunState, StoreError};
 use sqlx::Connection;
 
 use crate::fault::{Fault, Outcome};
@@ -76,7 +76,7 @@ async fn refusal(tx: &mut Tx<'_>, instance: &InstanceRow, import: &Import) -> Ou
 }
 
 async fn put(tx: &mut Tx<'_>, run: RunNumber, import: &Import, lane: i64) -> Outcome<()> {
-    let Import { instance_id: _, definition: _, input: _, results, state, first_node: _, placement, expected: _ } = import;
+    let Import { instance_id: _, definition: _, input: _, results, state: _, first_node: _, placement, expected: _ } = import;
     let root = BranchId::root();
     let old = heads::find(tx, run, &root).await?.ok_or_else(|| Fault::corrupt(format!("run {run} has no root branch")))?;
     let at = heads::lock_for_control(tx, run).await?;
@@ -84,50 +84,36 @@ async fn put(tx: &mut Tx<'_>, run: RunNumber, import: &Import, lane: i64) -> Out
     let mut revision = old.revision;
     let input = import_results(tx, run, &mut revision, at, results).await?;
     revision += 1;
-    let (lease, run_at, due_at, awaits, priority) = (None, None, None, None, placement.priority);
-    let place = |head| Place { run, branch: &root, revision, head, lease, run_at, due_at, awaits, lane, priority, moved_at: at };
-    let head = |node: &Arc<str>, phase| {
-        let input = if phase == Phase::Start { JournalRef::instance_input() } else { input.clone() };
-        Head { node: Arc::clone(node), phase, attempt: 0, input, fork_revision: 0 }
-    };
-    let row = NewRow::bare(run, &root, revision, EntryKind::Imported, &old.head.node, at);
+    let Landing { node, same_as, output, error, head, awaits, due_at, state, request } =
+        import.landing((&old.head.node, old.head.phase), &input);
+    let row = NewRow::bare(run, &root, revision, EntryKind::Imported, node, at);
+    let (output, error) = (output.map(AsRef::as_ref), error.as_deref());
+    journal::insert(tx, NewRow { same_as: same_as.as_ref(), output, error, ..row }).await?;
+    if let Some(head) = &head {
+        // Of a run that goes on one revision less: deriving when it is due moves it on.
+        let (branch, revision) = (&root, if state.is_live() { revision - 1 } else { revision });
+        let (lease, run_at, awaits, priority) = (None, None, awaits.map(AsRef::as_ref), placement.priority);
+        Place { run, branch, revision, head, lease, run_at, due_at, awaits, lane, priority, moved_at: at }.insert(tx).await?;
+    }
+    let request = request.map(|request| control::stamped(request, tx.now));
     match state {
-        ImportState::Running { node, phase, awaits, due_at, paused } => {
-            let head = head(node, *phase);
-            journal::insert(tx, NewRow { node, same_as: Some(&head.input), ..row }).await?;
-            let awaits = awaits.as_deref().filter(|_| *phase == Phase::Awaiting);
-            // One revision less: deriving when it is due moves it on.
-            Place { revision: revision - 1, due_at: *due_at, awaits, ..place(&head) }.insert(tx).await?;
-            hold(tx, run, paused.as_ref(), at).await
-        }
-        ImportState::Completed(output) => {
-            journal::insert(tx, NewRow { output: Some(output), ..row }).await?;
-            end(tx, run, RunState::Completed, revision).await
-        }
-        ImportState::Failed(error) => {
-            journal::insert(tx, NewRow { error: Some(error), ..row }).await?;
-            let phase = if old.head.phase == Phase::Start { Phase::Start } else { Phase::At };
-            place(&Head { input: input.clone(), ..head(&old.head.node, phase) }).insert(tx).await?;
-            end(tx, run, RunState::Failed, revision).await
-        }
-        ImportState::Cancelled(request) => {
-            journal::insert(tx, NewRow { error: request.in_words().as_deref(), ..row }).await?;
-            let request = control::stamped(request, tx.now);
-            control::record(tx, run, SignalKind::Cancel, Some(&request)).await?;
-            control::enter(tx, run, RunState::Cancelled, Some(&request)).await
+        RunState::Running | RunState::Paused => hold(tx, run, request.as_ref(), at).await,
+        RunState::Completed | RunState::Failed => end(tx, run, state, revision).await,
+        RunState::Cancelled => {
+            control::record(tx, run, SignalKind::Cancel, request.as_ref()).await?;
+            control::enter(tx, run, state, request.as_ref()).await
         }
     }
 }
 
 /// Puts a going run into its state, and derives when its root is due.
-async fn hold(tx: &mut Tx<'_>, run: RunNumber, paused: Option<&SignalRequest>, at: Timestamp) -> Outcome<()> {
+async fn hold(tx: &mut Tx<'_>, run: RunNumber, request: Option<&SignalRequest>, at: Timestamp) -> Outcome<()> {
     let before = tx.find_run(run).await?.ok_or_else(|| Fault::corrupt(format!("run {run} has no instance")))?;
-    let request = paused.map(|request| control::stamped(request, tx.now));
     if request.is_some() || before.is_paused() {
-        control::record(tx, run, SignalKind::Pause, request.as_ref()).await?;
+        control::record(tx, run, SignalKind::Pause, request).await?;
     }
     let state = if request.is_some() { RunState::Paused } else { RunState::Running };
-    control::enter(tx, run, state, request.as_ref()).await?;
+    control::enter(tx, run, state, request).await?;
     let after = tx.find_run(run).await?;
     let requested = after.is_some_and(|after| after.requested().is_some());
     heads::move_all(tx, run, Holds { requested, paused: request.is_some() }, at).await

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sayiir_core::branch::{BranchId, Head, JournalRef, LeaseId, Phase, RunNumber};
+use sayiir_core::branch::{BranchId, JournalRef, LeaseId, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::EntryKind;
 use sayiir_core::time::Timestamp;
 use sayiir_persistence::rows::NewRow;
-use sayiir_persistence::{Import, ImportOutcome, ImportState, RunState};
+use sayiir_persistence::{Import, ImportOutcome, Landing, RunState};
 
 use crate::fault::{Fault, Outcome};
 use crate::ops::heads::{self, Holds, Place};
@@ -52,7 +52,7 @@ fn refusal(tx: &Tx, instance: &InstanceRow, import: &Import) -> Outcome<Option<I
 }
 
 fn put(tx: &mut Tx, run: RunNumber, import: &Import) -> Outcome<()> {
-    let Import { instance_id: _, definition, input: _, results, state, first_node: _, placement, expected: _ } = import;
+    let Import { instance_id: _, definition, input: _, results, state: _, first_node: _, placement, expected: _ } = import;
     let root = BranchId::root();
     let old = find_branch(&tx.conn, run, &root)?.ok_or_else(|| Fault::corrupt(format!("run {run} has no root branch")))?;
     let at = heads::control_time(tx, run)?.max(tx.now);
@@ -62,50 +62,36 @@ fn put(tx: &mut Tx, run: RunNumber, import: &Import) -> Outcome<()> {
     revision += 1;
     let definition = lanes::definition(tx, definition)?;
     let lane = lanes::lane(tx, definition, placement)?;
-    let (lease, run_at, due_at, awaits, pending, priority) = (None, None, None, None, 0, placement.priority);
-    let place = |head| Place { run, branch: &root, revision, head, lease, run_at, due_at, awaits, pending, lane, priority, moved_at: at };
-    let head = |node: &Arc<str>, phase| {
-        let input = if phase == Phase::Start { JournalRef::instance_input() } else { input.clone() };
-        Head { node: Arc::clone(node), phase, attempt: 0, input, fork_revision: 0 }
-    };
-    let row = NewRow::bare(run, &root, revision, EntryKind::Imported, &old.head.node, at);
+    let Landing { node, same_as, output, error, head, awaits, due_at, state, request } =
+        import.landing((&old.head.node, old.head.phase), &input);
+    let row = NewRow::bare(run, &root, revision, EntryKind::Imported, node, at);
+    let (output, error) = (output.map(AsRef::as_ref), error.as_deref());
+    journal::insert(tx, NewRow { same_as: same_as.as_ref(), output, error, ..row })?;
+    if let Some(head) = &head {
+        // Of a run that goes on one revision less: deriving when it is due moves it on.
+        let (branch, revision) = (&root, if state.is_live() { revision - 1 } else { revision });
+        let (lease, run_at, awaits, pending, priority) = (None, None, awaits.map(AsRef::as_ref), 0, placement.priority);
+        Place { run, branch, revision, head, lease, run_at, due_at, awaits, pending, lane, priority, moved_at: at }.insert(tx)?;
+    }
+    let request = request.map(|request| control::stamped(request, tx.now));
     match state {
-        ImportState::Running { node, phase, awaits, due_at, paused } => {
-            let head = head(node, *phase);
-            journal::insert(tx, NewRow { node, same_as: Some(&head.input), ..row })?;
-            let awaits = awaits.as_deref().filter(|_| *phase == Phase::Awaiting);
-            // One revision less: deriving when it is due moves it on.
-            Place { revision: revision - 1, due_at: *due_at, awaits, ..place(&head) }.insert(tx)?;
-            hold(tx, run, paused.as_ref(), at)
-        }
-        ImportState::Completed(output) => {
-            journal::insert(tx, NewRow { output: Some(output), ..row })?;
-            end(tx, run, RunState::Completed, revision)
-        }
-        ImportState::Failed(error) => {
-            journal::insert(tx, NewRow { error: Some(error), ..row })?;
-            let phase = if old.head.phase == Phase::Start { Phase::Start } else { Phase::At };
-            place(&Head { input: input.clone(), ..head(&old.head.node, phase) }).insert(tx)?;
-            end(tx, run, RunState::Failed, revision)
-        }
-        ImportState::Cancelled(request) => {
-            journal::insert(tx, NewRow { error: request.in_words().as_deref(), ..row })?;
-            let request = control::stamped(request, tx.now);
-            control::record(tx, run, SignalKind::Cancel, Some(&request))?;
-            control::enter(tx, run, RunState::Cancelled, Some(&request))
+        RunState::Running | RunState::Paused => hold(tx, run, request.as_ref(), at),
+        RunState::Completed | RunState::Failed => end(tx, run, state, revision),
+        RunState::Cancelled => {
+            control::record(tx, run, SignalKind::Cancel, request.as_ref())?;
+            control::enter(tx, run, state, request.as_ref())
         }
     }
 }
 
 /// Puts a going run into its state, and derives when its root is due.
-fn hold(tx: &Tx, run: RunNumber, paused: Option<&SignalRequest>, at: Timestamp) -> Outcome<()> {
+fn hold(tx: &Tx, run: RunNumber, request: Option<&SignalRequest>, at: Timestamp) -> Outcome<()> {
     let before = instance_of(&tx.conn, run)?.ok_or_else(|| Fault::corrupt(format!("run {run} has no instance")))?;
-    let request = paused.map(|request| control::stamped(request, tx.now));
     if request.is_some() || before.is_paused() {
-        control::record(tx, run, SignalKind::Pause, request.as_ref())?;
+        control::record(tx, run, SignalKind::Pause, request)?;
     }
     let state = if request.is_some() { RunState::Paused } else { RunState::Running };
-    control::enter(tx, run, state, request.as_ref())?;
+    control::enter(tx, run, state, request)?;
     let after = instance_of(&tx.conn, run)?;
     let requested = after.is_some_and(|after| after.requested().is_some());
     heads::move_all(tx, run, Holds { requested, paused: request.is_some() }, at)

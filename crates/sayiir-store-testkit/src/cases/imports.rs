@@ -140,6 +140,22 @@ pub fn an_import_that_ends_a_fork_takes_its_branches(make: Factory<'_>) {
     }
 }
 
+pub fn an_imported_failure_is_retried_with_the_input_of_its_place(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let lease = bench.lease();
+    let known = bench.start_held("known", lease);
+    bench.ok(lease, advance(&known, "1", "b"));
+    bench.tick(TTL);
+    let at_b = ("b", Phase::At, &b"1"[..]);
+    for (id, place) in [("known", at_b), ("unknown", ("first", Phase::Start, &b"input"[..]))] {
+        assert_eq!(put(&bench, import(id, &[("first", "2")], ImportState::Failed("broken".into()))), ImportOutcome::Imported);
+        assert_eq!(bench.status(id), WorkflowStatus::Failed("broken".into()));
+        bench.apply(id, ControlAction::Retry);
+        let view = bench.claim_one(lease);
+        assert_eq!((&*view.head.node, view.head.phase, &view.input[..]), place, "{id}");
+    }
+}
+
 pub fn an_import_is_checked_at_the_door(make: Factory<'_>) {
     let bench = Bench::new(make);
     let limits = bench.store.limits();

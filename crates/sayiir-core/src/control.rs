@@ -54,6 +54,12 @@ impl SignalRequest {
         if self.requested_at == DateTime::UNIX_EPOCH { Self { requested_at: now, ..self } } else { self }
     }
 
+    /// The same request, made at another time: that time is yet to be stamped.
+    #[must_use]
+    pub fn anew(self) -> Self {
+        Self { requested_at: DateTime::UNIX_EPOCH, ..self }
+    }
+
     /// Why and by whom in one text, as the journal keeps it; `None` if neither is told.
     ///
     /// ```

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sayiir_core::branch::{BranchView, Phase};
-use sayiir_core::control::{SignalKind, SignalRequest};
+use sayiir_core::control::SignalKind;
 use sayiir_core::journal::EntryKind;
 use sayiir_core::rules::{Rule, holds};
 use sayiir_core::transition::{Next, Transition};
 use sayiir_core::workflow::RunnableWorkflow;
 use sayiir_engine::{Decision, Definition, Effect, Input, RetryAdvice, TaskFailure, decide};
-use sayiir_persistence::{CommitOutcome, ControlAction, ControlCommand, StoreError};
+use sayiir_persistence::{CommitOutcome, StoreError};
 
 use tracing::Instrument;
 
@@ -159,7 +159,7 @@ impl Session {
                 }
             }
             Effect::ApplyControl(kind) => {
-                self.apply_if_still_asked(&branch, kind).await.map_err(|cause| Fault::at(&branch, cause))?;
+                self.apply_requested(&*self.host, &branch.instance_id, kind).await.map_err(|cause| Fault::at(&branch, cause))?;
                 self.reloaded(branch, Input::Taken).await
             }
         }
@@ -188,29 +188,9 @@ impl Session {
         offer
     }
 
-    /// Applies the recorded request that a branch was seen with, unless another branch of this session has done it meanwhile.
-    async fn apply_if_still_asked(&self, branch: &BranchView, kind: SignalKind) -> Result<(), StoreError> {
-        let _turn = self.applying.lock().await;
-        let fresh = self.load(branch.run, vec![branch.branch.clone()]).await?;
-        if fresh.iter().any(|fresh| fresh.requested == Some(kind)) {
-            self.apply_control(&*self.host, &branch.instance_id, kind).await?;
-        }
-        Ok(())
-    }
-
-    /// Applies the recorded request, if it is still there.
-    pub(crate) async fn apply_control(&self, host: &dyn Host, instance_id: &Arc<str>, kind: SignalKind) -> Result<(), StoreError> {
-        let action = match kind {
-            SignalKind::Cancel => ControlAction::Cancel,
-            SignalKind::Pause => ControlAction::Pause,
-        };
-        let recorded = ask(host, self.options.patience, || self.store.requested_control(instance_id, kind)).await?;
-        if let Some(SignalRequest { reason, requested_by, requested_at: _ }) = recorded {
-            let command =
-                ControlCommand { instance_id: Arc::clone(instance_id), action, request: SignalRequest::new(reason, requested_by) };
-            ask(host, self.options.patience, || self.store.control(command.clone())).await?;
-        }
-        Ok(())
+    /// Applies the recorded request, unless another branch has done it meanwhile, or it was taken back.
+    pub(crate) async fn apply_requested(&self, host: &dyn Host, instance_id: &str, kind: SignalKind) -> Result<bool, StoreError> {
+        ask(host, self.options.patience, || self.store.apply_requested(instance_id, kind)).await
     }
 
     /// Goes on with the first of the branches, and drives the others beside it.

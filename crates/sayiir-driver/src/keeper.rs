@@ -160,7 +160,7 @@ async fn look_at_run(session: &Session, moved: &[(HeldOnce, u64)]) -> Result<(),
     let ids: Vec<_> = moved.iter().map(|(held, _)| held.key.1.clone()).collect();
     let mut views = session.store.load(session.lease, *run, Vec::clone(&ids)).await?;
     if let Some(view) = views.iter().find(|view| view.requested == Some(SignalKind::Cancel)) {
-        session.apply_control(&*session.apart, &view.instance_id, SignalKind::Cancel).await?;
+        session.apply_requested(&*session.apart, &view.instance_id, SignalKind::Cancel).await?;
         // Its tasks end now, and not when somebody tells of it.
         views = session.store.load(session.lease, *run, ids).await?;
     }

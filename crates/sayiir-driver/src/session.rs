@@ -65,9 +65,6 @@ pub struct Session {
     pub(crate) held: Arc<Held>,
     pub(crate) shy: Shy,
     pub(crate) spread: Spread,
-    /// Held by the branch that applies a recorded request: another that meets the same one must not apply it once more, when it may
-    /// have been taken back.
-    pub(crate) applying: async_lock::Mutex<()>,
     /// How many lapsed leases it took over, its own among them.
     takeovers: AtomicU64,
     /// Ends the keeper when it is dropped.
@@ -96,7 +93,6 @@ impl Session {
             held: Arc::default(),
             shy: Shy::default(),
             spread: Spread::default(),
-            applying: async_lock::Mutex::new(()),
             takeovers: AtomicU64::new(0),
             _alive: alive,
         });

@@ -29,6 +29,7 @@ pub enum Operation {
     TakeEvent,
     Control,
     RequestControl,
+    ApplyRequested,
     RequestedControl,
     ClearControl,
     Instance,
@@ -59,6 +60,7 @@ impl Operation {
             | Self::TakeEvent
             | Self::Control
             | Self::RequestControl
+            | Self::ApplyRequested
             | Self::ClearControl
             | Self::Delete
             | Self::Purge
@@ -129,7 +131,7 @@ macro_rules! forward_store {
 
     (@all $except:tt $how:tt) => {
         $crate::forward_store!(@each $except $how
-            limits wakeups open_session sessions expire_leases start commit claim next_due load leased renew report_progress set_search_attributes sub_steps definition_document read_values read_branch_outputs read_event put_event take_event control request_control requested_control clear_control instance journal timeline list stats health delete purge rewind import
+            limits wakeups open_session sessions expire_leases start commit claim next_due load leased renew report_progress set_search_attributes sub_steps definition_document read_values read_branch_outputs read_event put_event take_event control request_control apply_requested requested_control clear_control instance journal timeline list stats health delete purge rewind import
         );
     };
     (@each $except:tt $how:tt $($method:ident)*) => {
@@ -159,6 +161,7 @@ macro_rules! forward_store {
     (@one take_event [take_event $($rest:tt)*] $how:tt) => {};
     (@one control [control $($rest:tt)*] $how:tt) => {};
     (@one request_control [request_control $($rest:tt)*] $how:tt) => {};
+    (@one apply_requested [apply_requested $($rest:tt)*] $how:tt) => {};
     (@one requested_control [requested_control $($rest:tt)*] $how:tt) => {};
     (@one clear_control [clear_control $($rest:tt)*] $how:tt) => {};
     (@one instance [instance $($rest:tt)*] $how:tt) => {};
@@ -295,6 +298,11 @@ macro_rules! forward_store {
     (@one request_control [] $how:tt) => {
         fn request_control(&self, instance_id: &str, kind: $crate::store_types::SignalKind, request: $crate::store_types::SignalRequest) -> $crate::StoreFuture<'_, $crate::store_types::ControlOutcome> {
             $crate::forward_store!(@ask $how self RequestControl request_control [instance_id] [kind, request])
+        }
+    };
+    (@one apply_requested [] $how:tt) => {
+        fn apply_requested(&self, instance_id: &str, kind: $crate::store_types::SignalKind) -> $crate::StoreFuture<'_, bool> {
+            $crate::forward_store!(@ask $how self ApplyRequested apply_requested [instance_id] [kind])
         }
     };
     (@one requested_control [] $how:tt) => {

@@ -133,6 +133,11 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
     /// A finished or unknown instance refuses as [`Store::control`] does; a pause of a paused run is `AlreadySo`.
     fn request_control(&self, instance_id: &str, kind: SignalKind, request: SignalRequest) -> StoreFuture<'_, ControlOutcome>;
 
+    /// Applies the recorded request of that kind, for its reason, as [`Store::control`] would now; whether it did. False, and
+    /// nothing is done, unless it still waits to be applied, as [`BranchView::requested`] tells. So what several workers met, or
+    /// one that asks again after a lost reply, is applied once, and not any more once it was taken back.
+    fn apply_requested(&self, instance_id: &str, kind: SignalKind) -> StoreFuture<'_, bool>;
+
     /// The last request of that kind, recorded or applied, until it is cleared, unpaused, or the run is replaced.
     /// [`BranchView::requested`] tells of those that are not applied yet.
     fn requested_control(&self, instance_id: &str, kind: SignalKind) -> StoreFuture<'_, Option<SignalRequest>>;

@@ -162,6 +162,11 @@ impl<C: 'static> Store for PostgresBackend<C> {
         self.run(Mode::Write, operation!(tx, id, request => control::request(tx, &id, kind, &request)))
     }
 
+    fn apply_requested(&self, instance_id: &str, kind: SignalKind) -> StoreFuture<'_, bool> {
+        let id = instance_id.to_owned();
+        self.run(Mode::Write, operation!(tx, id => control::apply_requested(tx, &id, kind)))
+    }
+
     fn requested_control(&self, instance_id: &str, kind: SignalKind) -> StoreFuture<'_, Option<SignalRequest>> {
         let id = instance_id.to_owned();
         self.run(Mode::Single, operation!(tx, id => control::requested(tx, &id, kind)))

@@ -229,6 +229,10 @@ impl Store for Link {
         ask!(self.request_control of instance_id(kind, request))
     }
 
+    fn apply_requested(&self, instance_id: &str, kind: SignalKind) -> StoreFuture<'_, bool> {
+        ask!(self.apply_requested of instance_id(kind))
+    }
+
     fn requested_control(&self, instance_id: &str, kind: SignalKind) -> StoreFuture<'_, Option<SignalRequest>> {
         ask!(self.requested_control of instance_id(kind))
     }

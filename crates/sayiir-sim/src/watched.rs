@@ -236,9 +236,7 @@ impl Watched {
     pub(crate) async fn control(&self, command: ControlCommand) -> Answer<ControlOutcome> {
         let (id, action) = (Arc::clone(&command.instance_id), command.action);
         if !holds(Rule::CancelIsAtomic) && action == ControlAction::Cancel {
-            let read = self.record(&id).map(|record| record.branches.into_iter().map(|branch| branch.branch).collect());
-            self.world.sleep(Duration::from_micros(self.world.below(20_000))).await;
-            rules::hand_in_branches(read);
+            self.read_long_before_it_is_applied(&id).await;
         }
         let outcome = self.inner.control(command).await;
         rules::hand_in_branches(None);
@@ -253,6 +251,25 @@ impl Watched {
         self.world.trace(|| format!("store: {kind:?} of {instance_id} is recorded: {outcome:?}"));
         self.look();
         Ok(outcome)
+    }
+
+    pub(crate) async fn apply_requested(&self, instance_id: &str, kind: SignalKind) -> Answer<bool> {
+        if !holds(Rule::CancelIsAtomic) && kind == SignalKind::Cancel {
+            self.read_long_before_it_is_applied(instance_id).await;
+        }
+        let applied = self.inner.apply_requested(instance_id, kind).await;
+        rules::hand_in_branches(None);
+        let applied = applied?;
+        self.world.trace(|| format!("store: recorded {kind:?} of {instance_id}: applied {applied}"));
+        self.look();
+        Ok(applied)
+    }
+
+    /// Without the rule, what is cancelled was read some time ago.
+    async fn read_long_before_it_is_applied(&self, instance_id: &str) {
+        let read = self.record(instance_id).map(|record| record.branches.into_iter().map(|branch| branch.branch).collect());
+        self.world.sleep(Duration::from_micros(self.world.below(20_000))).await;
+        rules::hand_in_branches(read);
     }
 
     pub(crate) async fn clear_control(&self, instance_id: &str, kind: SignalKind) -> Answer<()> {

@@ -161,6 +161,11 @@ impl Store for SqliteBackend {
         self.write(ROW, move |tx| control::request(tx, &id, kind, &request))
     }
 
+    fn apply_requested(&self, instance_id: &str, kind: SignalKind) -> StoreFuture<'_, bool> {
+        let id = instance_id.to_owned();
+        self.write(ROW, move |tx| control::apply_requested(tx, &id, kind))
+    }
+
     fn requested_control(&self, instance_id: &str, kind: SignalKind) -> StoreFuture<'_, Option<SignalRequest>> {
         let id = instance_id.to_owned();
         self.read(move |look| control::requested(look, &id, kind))

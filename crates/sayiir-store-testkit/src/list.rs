@@ -137,6 +137,8 @@ macro_rules! for_each_case {
                 a_request_that_is_cleared_leaves_every_branch_as_it_stood
                 what_was_applied_stays_applied_when_its_request_is_cleared
                 the_last_request_of_each_kind_is_remembered
+                a_recorded_request_is_applied_once_and_not_after_it_was_taken_back
+                a_recorded_cancel_is_applied_before_a_pause
                 every_state_is_paused_and_goes_on_as_it_stood
                 a_cancel_reaches_a_recorded_pause_and_a_late_owner
             }

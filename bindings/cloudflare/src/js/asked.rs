@@ -36,6 +36,7 @@ macro_rules! nobody_asks {
     (@ take_event) => { nobody_asks!(# take_event(_: &str, _: &str) -> Option<Bytes>); };
     (@ control) => { nobody_asks!(# control(_: ControlCommand) -> ControlOutcome); };
     (@ request_control) => { nobody_asks!(# request_control(_: &str, _: SignalKind, _: SignalRequest) -> ControlOutcome); };
+    (@ apply_requested) => { nobody_asks!(# apply_requested(_: &str, _: SignalKind) -> bool); };
     (@ requested_control) => { nobody_asks!(# requested_control(_: &str, _: SignalKind) -> Option<SignalRequest>); };
     (@ clear_control) => { nobody_asks!(# clear_control(_: &str, _: SignalKind) -> ()); };
     (@ journal) => { nobody_asks!(# journal(_: RunNumber, _: Option<(Timestamp, JournalRef)>, _: usize) -> Vec<JournalRow>); };
@@ -55,21 +56,22 @@ macro_rules! nobody_asks {
 }
 
 impl Store for Kept {
-    nobody_asks!(sessions expire_leases take_event request_control clear_control timeline stats health purge rewind import);
+    nobody_asks!(sessions expire_leases take_event request_control requested_control clear_control timeline stats health purge rewind import);
 
     forward_store!(
         |me| me.0,
-        except sessions, expire_leases, take_event, request_control, clear_control, timeline, stats, health, purge, rewind, import
+        except sessions, expire_leases, take_event, request_control, requested_control, clear_control, timeline, stats, health, purge,
+        rewind, import
     );
 }
 
 impl Store for Fleeting {
-    nobody_asks!(sessions expire_leases definition_document put_event take_event control request_control requested_control clear_control);
-    nobody_asks!(journal timeline list stats health delete purge rewind import);
+    nobody_asks!(sessions expire_leases definition_document put_event take_event control request_control apply_requested);
+    nobody_asks!(requested_control clear_control journal timeline list stats health delete purge rewind import);
 
     forward_store!(
         |me| me.0,
-        except sessions, expire_leases, definition_document, put_event, take_event, control, request_control, requested_control,
-        clear_control, journal, timeline, list, stats, health, delete, purge, rewind, import
+        except sessions, expire_leases, definition_document, put_event, take_event, control, request_control, apply_requested,
+        requested_control, clear_control, journal, timeline, list, stats, health, delete, purge, rewind, import
     );
 }

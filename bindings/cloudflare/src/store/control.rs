@@ -79,6 +79,28 @@ const fn guard_of(action: ControlAction) -> &'static str {
 
 impl SqlStore {
     pub(super) async fn apply_control(self, command: ControlCommand) -> Outcome<ControlOutcome> {
+        self.apply(Vec::new(), command).await
+    }
+
+    pub(super) async fn apply_recorded(self, instance_id: Arc<str>, kind: SignalKind) -> Outcome<bool> {
+        let Some(request) = self.clone().recorded_control(Arc::clone(&instance_id), kind).await? else { return Ok(false) };
+        let waits = match kind {
+            SignalKind::Cancel => {
+                "INSERT INTO sayiir_guard SELECT 'already' WHERE NOT EXISTS (SELECT 1 FROM sayiir_instance \
+                                   WHERE instance_id = ?1 AND status = 1 AND cancel_at = ?2)"
+            }
+            SignalKind::Pause => {
+                "INSERT INTO sayiir_guard SELECT 'already' WHERE NOT EXISTS (SELECT 1 FROM sayiir_instance \
+                                  WHERE instance_id = ?1 AND status = 1 AND paused = 0 AND cancel_at IS NULL AND pause_at = ?2)"
+            }
+        };
+        let still = statement!(waits, &instance_id, Timestamp::from(request.requested_at));
+        let outcome = self.apply(vec![still], ControlCommand { instance_id, action: kind.into(), request: request.anew() }).await?;
+        Ok(outcome == ControlOutcome::Applied)
+    }
+
+    /// Behind these statements, in one batch with them.
+    async fn apply(self, mut statements: Vec<Statement>, command: ControlCommand) -> Outcome<ControlOutcome> {
         let ControlCommand { instance_id, action, request } = command;
         let now = self.now();
         let request = request.stamped(now.into());
@@ -86,11 +108,11 @@ impl SqlStore {
         let journal = "INSERT INTO sayiir_journal (run, branch, revision, at, kind, attempt, node, error) SELECT i.run, '', i.control + 1, \
                        max(?2, coalesce((SELECT max(moved_at) + 1 FROM sayiir_branch b WHERE b.run = i.run), ?2)), ?3, 0, '', ?4 \
                        FROM sayiir_instance i WHERE i.instance_id = ?1";
-        let mut statements = vec![
+        statements.extend([
             statement!(guard_of(action), &instance_id),
             statement!(journal, &instance_id, now, action.entry_kind(), request.in_words()),
             statement!("UPDATE sayiir_instance SET control = control + 1, updated_at = ?2 WHERE instance_id = ?1", &instance_id, now),
-        ];
+        ]);
         match action {
             ControlAction::Cancel => {
                 statements.push(record(&instance_id, SignalKind::Cancel, Some(&request)));

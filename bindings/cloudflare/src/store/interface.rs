@@ -158,6 +158,11 @@ impl Store for SqlStore {
         self.operation(|store| store.record_control(id, kind, request))
     }
 
+    fn apply_requested(&self, instance_id: &str, kind: SignalKind) -> StoreFuture<'_, bool> {
+        let id = Arc::from(instance_id);
+        self.operation(|store| store.apply_recorded(id, kind))
+    }
+
     fn requested_control(&self, instance_id: &str, kind: SignalKind) -> StoreFuture<'_, Option<SignalRequest>> {
         let id = Arc::from(instance_id);
         self.operation(|store| store.recorded_control(id, kind))

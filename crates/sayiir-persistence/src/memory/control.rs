@@ -133,6 +133,13 @@ impl Data {
         ControlOutcome::Applied
     }
 
+    pub(super) fn apply_requested(&mut self, instance_id: &str, kind: SignalKind, news: &mut News) -> bool {
+        let waits = self.instances.get(instance_id).is_some_and(|instance| instance.requested() == Some(kind));
+        let Some(request) = self.requested_control(instance_id, kind).filter(|_| waits) else { return false };
+        let command = ControlCommand { instance_id: Arc::from(instance_id), action: kind.into(), request: request.anew() };
+        self.control(command, news) == ControlOutcome::Applied
+    }
+
     pub(super) fn requested_control(&self, instance_id: &str, kind: SignalKind) -> Option<SignalRequest> {
         let instance = self.instances.get(instance_id)?;
         match kind {

@@ -236,6 +236,10 @@ impl Store for InMemoryBackend {
         self.write(|data, news| data.request_control(instance_id, kind, request, news))
     }
 
+    fn apply_requested(&self, instance_id: &str, kind: SignalKind) -> StoreFuture<'_, bool> {
+        self.write(|data, news| data.apply_requested(instance_id, kind, news))
+    }
+
     fn requested_control(&self, instance_id: &str, kind: SignalKind) -> StoreFuture<'_, Option<SignalRequest>> {
         self.read(|data| data.requested_control(instance_id, kind))
     }

@@ -183,6 +183,14 @@ impl InstanceRow {
         self.stage.is_paused()
     }
 
+    /// The recorded request of a kind, applied or not.
+    pub fn request_of(&self, kind: SignalKind) -> Option<SignalRequest> {
+        match kind {
+            SignalKind::Cancel => self.cancel.clone(),
+            SignalKind::Pause => self.pause.clone(),
+        }
+    }
+
     /// A recorded request that is not applied yet; cancel before pause.
     pub const fn requested(&self) -> Option<SignalKind> {
         self.stage.requested(self.cancel.is_some(), self.pause.is_some())

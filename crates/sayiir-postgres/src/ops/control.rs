@@ -18,10 +18,22 @@ use crate::tx::Tx;
 
 pub(crate) async fn control(tx: &mut Tx<'_>, command: &ControlCommand) -> Outcome<ControlOutcome> {
     let ControlCommand { instance_id, action, request } = command;
-    let instance = match admit(tx, instance_id, *action).await? {
-        Ok(instance) => instance,
+    match admit(tx, instance_id, *action).await? {
+        Ok(instance) => apply(tx, &instance, *action, request).await?,
         Err(outcome) => return Ok(outcome),
-    };
+    }
+    Ok(ControlOutcome::Applied)
+}
+
+pub(crate) async fn apply_requested(tx: &mut Tx<'_>, instance_id: &str, kind: SignalKind) -> Outcome<bool> {
+    let waiting = tx.lock(instance_id).await?.filter(|instance| instance.requested() == Some(kind));
+    let Some(instance) = waiting else { return Ok(false) };
+    let request = instance.request_of(kind).unwrap_or_default().anew();
+    apply(tx, &instance, kind.into(), &request).await?;
+    Ok(true)
+}
+
+async fn apply(tx: &mut Tx<'_>, instance: &InstanceRow, action: ControlAction, request: &SignalRequest) -> Outcome<()> {
     let (run, request) = (instance.run, stamped(request, tx.now));
     let at = heads::lock_for_control(tx, run).await?;
     let requested = instance.cancel.is_some();
@@ -55,8 +67,8 @@ pub(crate) async fn control(tx: &mut Tx<'_>, command: &ControlCommand) -> Outcom
     let branch = BranchId::control();
     let row = NewRow::bare(run, &branch, revision, action.entry_kind(), "", at);
     journal::insert(tx, NewRow { error: request.in_words().as_deref(), ..row }).await?;
-    announce(tx, &instance);
-    Ok(ControlOutcome::Applied)
+    announce(tx, instance);
+    Ok(())
 }
 
 fn announce(tx: &mut Tx<'_>, instance: &InstanceRow) {
@@ -130,11 +142,7 @@ pub(crate) async fn request(tx: &mut Tx<'_>, instance_id: &str, kind: SignalKind
 }
 
 pub(crate) async fn requested(tx: &mut Tx<'_>, instance_id: &str, kind: SignalKind) -> Outcome<Option<SignalRequest>> {
-    let instance = tx.find(instance_id).await?;
-    Ok(instance.and_then(|instance| match kind {
-        SignalKind::Cancel => instance.cancel,
-        SignalKind::Pause => instance.pause,
-    }))
+    Ok(tx.find(instance_id).await?.and_then(|instance| instance.request_of(kind)))
 }
 
 /// Forgets a recorded request; if that changes what waits to be applied, owners and free branches move.

@@ -18,10 +18,22 @@ use crate::tx::{Look, Tx, execute, first};
 
 pub(crate) fn control(tx: &mut Tx, command: &ControlCommand) -> Outcome<ControlOutcome> {
     let ControlCommand { instance_id, action, request } = command;
-    let instance = match admit(tx, instance_id, *action)? {
-        Ok(instance) => instance,
+    match admit(tx, instance_id, *action)? {
+        Ok(instance) => apply(tx, &instance, *action, request)?,
         Err(outcome) => return Ok(outcome),
-    };
+    }
+    Ok(ControlOutcome::Applied)
+}
+
+pub(crate) fn apply_requested(tx: &mut Tx, instance_id: &str, kind: SignalKind) -> Outcome<bool> {
+    let waiting = find_instance(&tx.conn, instance_id)?.filter(|instance| instance.requested() == Some(kind));
+    let Some(instance) = waiting else { return Ok(false) };
+    let request = instance.request_of(kind).unwrap_or_default().anew();
+    apply(tx, &instance, kind.into(), &request)?;
+    Ok(true)
+}
+
+fn apply(tx: &mut Tx, instance: &InstanceRow, action: ControlAction, request: &SignalRequest) -> Outcome<()> {
     let (run, request) = (instance.run, stamped(request, tx.now));
     let at = heads::control_time(tx, run)?;
     match action {
@@ -53,8 +65,8 @@ pub(crate) fn control(tx: &mut Tx, command: &ControlCommand) -> Outcome<ControlO
     let branch = BranchId::control();
     let row = NewRow::bare(run, &branch, revision, action.entry_kind(), "", at);
     journal::insert(tx, NewRow { error: request.in_words().as_deref(), ..row })?;
-    announce(tx, &instance);
-    Ok(ControlOutcome::Applied)
+    announce(tx, instance);
+    Ok(())
 }
 
 fn announce(tx: &mut Tx, instance: &InstanceRow) {
@@ -118,11 +130,7 @@ pub(crate) fn request(tx: &mut Tx, instance_id: &str, kind: SignalKind, request:
 }
 
 pub(crate) fn requested(look: Look<'_>, instance_id: &str, kind: SignalKind) -> Outcome<Option<SignalRequest>> {
-    let instance = find_instance(look.conn, instance_id)?;
-    Ok(instance.and_then(|instance| match kind {
-        SignalKind::Cancel => instance.cancel,
-        SignalKind::Pause => instance.pause,
-    }))
+    Ok(find_instance(look.conn, instance_id)?.and_then(|instance| instance.request_of(kind)))
 }
 
 /// Forgets a recorded request; if that changes what waits to be applied, owners and free branches move.

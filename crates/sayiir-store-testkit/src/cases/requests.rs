@@ -1,6 +1,7 @@
 //! Control that is recorded for a worker to apply, and what is remembered of a request.
 
 use sayiir_core::control::{SignalKind, SignalRequest};
+use sayiir_core::journal::EntryKind;
 use sayiir_core::workflow::WorkflowStatus;
 use sayiir_persistence::{ControlAction, ControlOutcome, Refusal};
 
@@ -14,6 +15,10 @@ fn ask(bench: &Bench, id: &str, kind: SignalKind) -> ControlOutcome {
 
 fn asked(bench: &Bench, id: &str, kind: SignalKind) -> Option<SignalRequest> {
     wait(bench.store.requested_control(id, kind)).unwrap()
+}
+
+fn apply(bench: &Bench, id: &str, kind: SignalKind) -> bool {
+    wait(bench.store.apply_requested(id, kind)).unwrap()
 }
 
 fn clear(bench: &Bench, id: &str, kind: SignalKind) {
@@ -104,6 +109,51 @@ pub fn the_last_request_of_each_kind_is_remembered(make: Factory<'_>) {
     assert_eq!(asked(&bench, "i", SignalKind::Cancel), stamped("because", "somebody"));
     assert_eq!(ask(&bench, "i", SignalKind::Cancel), ControlOutcome::AlreadySo);
     assert!(matches!(ask(&bench, "i", SignalKind::Pause), ControlOutcome::Finished(WorkflowStatus::Cancelled { .. })));
+}
+
+pub fn a_recorded_request_is_applied_once_and_not_after_it_was_taken_back(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    for id in everywhere(&bench) {
+        let live = bench.record(id).branches;
+        assert!(!apply(&bench, id, SignalKind::Pause), "{id}: nothing is recorded");
+        assert_eq!(bench.record(id).branches, live);
+        ask(&bench, id, SignalKind::Pause);
+        assert!(!apply(&bench, id, SignalKind::Cancel), "{id}: the kinds are apart");
+        bench.tick(MINUTE);
+        assert!(apply(&bench, id, SignalKind::Pause), "{id}");
+        let paused = bench.record(id);
+        let WorkflowStatus::Paused { reason, paused_by } = &paused.summary.status else { panic!("{id}: {:?}", paused.summary.status) };
+        assert_eq!((reason.as_deref(), paused_by.as_deref()), (Some("please"), Some("me")));
+        for (was, is) in live.iter().zip(&paused.branches) {
+            let held = if was.lease.is_some() { was.run_at } else { None };
+            assert_eq!((is.revision, is.lease, is.run_at), (was.revision + 2, was.lease, held), "{id}: as a pause leaves it");
+        }
+        let rows = bench.journal(paused.summary.run);
+        let told: Vec<_> = rows.iter().filter(|row| row.kind == EntryKind::Paused).map(|row| (row.at, row.error.as_deref())).collect();
+        assert_eq!(told, [(paused.now, Some("please (by me)"))], "{id}: it is paused now, for the reason that was recorded");
+        assert!(!apply(&bench, id, SignalKind::Pause), "{id}: asked again after a lost reply");
+        bench.apply(id, ControlAction::Unpause);
+        let unpaused = bench.record(id);
+        assert!(!apply(&bench, id, SignalKind::Pause), "{id}: it was taken back");
+        ask(&bench, id, SignalKind::Pause);
+        clear(&bench, id, SignalKind::Pause);
+        assert!(!apply(&bench, id, SignalKind::Pause), "{id}: it was forgotten");
+        assert_eq!(bench.record(id).summary.status, unpaused.summary.status);
+    }
+    assert!(!apply(&bench, "unknown", SignalKind::Pause));
+}
+
+pub fn a_recorded_cancel_is_applied_before_a_pause(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    for id in everywhere(&bench) {
+        ask(&bench, id, SignalKind::Pause);
+        ask(&bench, id, SignalKind::Cancel);
+        assert!(!apply(&bench, id, SignalKind::Pause), "{id}: the cancel waits before it");
+        assert!(apply(&bench, id, SignalKind::Cancel), "{id}");
+        let WorkflowStatus::Cancelled { reason, .. } = bench.status(id) else { panic!("{id}: {:?}", bench.status(id)) };
+        assert_eq!((reason.as_deref(), bench.record(id).branches), (Some("please"), vec![]));
+        assert!(!apply(&bench, id, SignalKind::Cancel), "{id}: asked again after a lost reply");
+    }
 }
 
 pub fn every_state_is_paused_and_goes_on_as_it_stood(make: Factory<'_>) {

@@ -47,7 +47,7 @@ bugs! {
     SecondEventFirst, KeysOfAllInstances, KeysIgnored, DuplicatesStored, EventsForTheFinished, EventNameIgnored, EventsNotTaken,
     // Control.
     PauseTwice, PauseIgnored, UnpauseIgnored, CancelIgnored, RequestIgnored, RequestApplied, RequestKept, RequestOfOtherKind,
-    ReasonForgotten, UnknownFinished, RetryIgnored,
+    AppliesUnasked, AppliesOtherKind, ReasonForgotten, UnknownFinished, RetryIgnored,
     // The lifecycle.
     NonceIgnored, PolicyFirst, TerminateIsFail, TerminateKeepsEvents, TerminateIsDelete, RootNotLeased, UseExistingForgetsOutput,
     // Queries.
@@ -187,7 +187,7 @@ impl Mutant {
 impl Store for Mutant {
     forward_store!(|me| me.inner,
         except report_progress, sub_steps, definition_document, limits, wakeups, open_session, sessions, expire_leases, start, commit, claim, next_due, load, leased, renew, read_values,
-        read_branch_outputs, put_event, take_event, control, request_control, requested_control, clear_control, instance, journal, list,
+        read_branch_outputs, put_event, take_event, control, request_control, apply_requested, requested_control, clear_control, instance, journal, list,
         delete, import, set_search_attributes, timeline, stats, health, purge, rewind);
 
     fn limits(&self) -> Limits {
@@ -448,6 +448,15 @@ impl Store for Mutant {
     fn requested_control(&self, instance_id: &str, kind: SignalKind) -> StoreFuture<'_, Option<SignalRequest>> {
         let other = if kind == SignalKind::Cancel { SignalKind::Pause } else { SignalKind::Cancel };
         self.inner.requested_control(instance_id, if self.has(Bug::RequestOfOtherKind) { other } else { kind })
+    }
+
+    fn apply_requested(&self, instance_id: &str, kind: SignalKind) -> StoreFuture<'_, bool> {
+        if !self.has(Bug::AppliesUnasked) {
+            let kind = if self.has(Bug::AppliesOtherKind) { SignalKind::Pause } else { kind };
+            return self.inner.apply_requested(instance_id, kind);
+        }
+        let command = ControlCommand { instance_id: Arc::from(instance_id), action: kind.into(), request: SignalRequest::default() };
+        Box::pin(async move { Ok(self.inner.control(command).await? == ControlOutcome::Applied) })
     }
 
     fn clear_control(&self, instance_id: &str, kind: SignalKind) -> StoreFuture<'_, ()> {

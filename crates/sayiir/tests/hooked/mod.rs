@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sayiir::core::branch::{BranchId, LeaseId, RunNumber};
+use sayiir::core::control::SignalKind;
 use sayiir::core::future::BoxFuture;
 use sayiir::core::transition::Transition;
 use sayiir::persistence::{BranchView, ClaimRequest, CommitOutcome, Store, StoreError, StoreFuture, forward_store};
@@ -29,6 +30,8 @@ pub(crate) enum Call {
     BeforeRenew,
     /// Renewed, not yet answered.
     AfterRenew,
+    /// A recorded request is about to be applied.
+    BeforeApply,
 }
 
 /// What a test does at a call; the reply is lost if it answers false.
@@ -51,7 +54,7 @@ impl HookedStore {
 }
 
 impl Store for HookedStore {
-    forward_store!(|me| me.inner, except commit, claim, load, leased, renew);
+    forward_store!(|me| me.inner, except commit, claim, load, leased, renew, apply_requested);
 
     fn commit(&self, lease: LeaseId, transitions: Vec<Transition>) -> StoreFuture<'_, Vec<CommitOutcome>> {
         Box::pin(async move {
@@ -76,6 +79,14 @@ impl Store for HookedStore {
             let views = self.inner.load(lease, run, branches).await?;
             self.tell(Call::AfterLoad(views.clone())).await?;
             Ok(views)
+        })
+    }
+
+    fn apply_requested(&self, instance_id: &str, kind: SignalKind) -> StoreFuture<'_, bool> {
+        let id = instance_id.to_owned();
+        Box::pin(async move {
+            self.tell(Call::BeforeApply).await?;
+            self.inner.apply_requested(&id, kind).await
         })
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use futures_util::future::BoxFuture;
 use sayiir_core::codec::JsonCodec;
-use sayiir_persistence::{Limits, StoreError, StoreFuture, Wakeups};
+use sayiir_persistence::{Limits, NewEvent, StartRun, StoreError, StoreFuture, Wakeups};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgPool, Row};
 use tokio::runtime::Handle;
@@ -18,9 +18,9 @@ use crate::commit::{Caps, Committers};
 use crate::connect::{check_server, check_settings, listening_pool, parse, pool_options, tuned};
 use crate::core::{Core, Mode};
 use crate::fault::{Fault, Outcome, misused, unavailable};
+use crate::groups::Groups;
 use crate::options::{PoolOptions, PostgresOptions, check_schema_name};
 use crate::schema;
-use crate::starts::Starters;
 use crate::tx::{Memo, Tx};
 
 /// A store in a PostgreSQL database, for any number of processes. Clones share one store.
@@ -46,7 +46,8 @@ pub struct PostgresBackend<C = JsonCodec> {
 struct Shared {
     core: Arc<Core>,
     committers: Committers,
-    starters: Starters,
+    starts: Groups<StartRun>,
+    mail: Groups<NewEvent>,
     limits: Limits,
     runtime: Handle,
     listening: [AbortHandle; 2],
@@ -117,7 +118,9 @@ impl<C> PostgresBackend<C> {
         let announcer = Announcer::new(&schema, origin);
         let core = Arc::new(Core { pool, wakeups: Arc::new(Wakeups::new()), memo: Memo::default(), clock, announcer });
         let caps = Caps { transitions: batch_transitions.max(1), bytes: batch_bytes };
-        let starters = Starters::begin(&core, &runtime, committers, caps);
+        // Whichever worker is free takes the next starts; events of an instance go one way, where they do not wait for each other's locks.
+        let starts = Groups::begin(&core, &runtime, (1, committers), caps);
+        let mail = Groups::begin(&core, &runtime, (committers, 1), caps);
         let committers = Committers::start(&core, &runtime, committers, caps);
         let listening = [
             runtime.spawn(announce::listen(Arc::clone(&core), listening)).abort_handle(),
@@ -125,7 +128,7 @@ impl<C> PostgresBackend<C> {
         ];
         runtime.spawn(announce::announce(Arc::clone(&core)));
         runtime.spawn(Arc::clone(&core).delete_replaced());
-        let shared = Shared { core, committers, starters, limits, runtime, listening, apart: OnceLock::new(), connect };
+        let shared = Shared { core, committers, starts, mail, limits, runtime, listening, apart: OnceLock::new(), connect };
         Ok(Self { shared: Arc::new(shared), codec: PhantomData })
     }
 
@@ -141,8 +144,12 @@ impl<C> PostgresBackend<C> {
         &self.shared.committers
     }
 
-    pub(crate) fn starters(&self) -> &Starters {
-        &self.shared.starters
+    pub(crate) fn starts(&self) -> &Groups<StartRun> {
+        &self.shared.starts
+    }
+
+    pub(crate) fn mail(&self) -> &Groups<NewEvent> {
+        &self.shared.mail
     }
 
     /// Runs an operation on the store's runtime. What was asked is done even if the answer is not waited for.
@@ -207,7 +214,7 @@ impl<C> fmt::Debug for PostgresBackend<C> {
 }
 
 impl Drop for Shared {
-    /// The committers and starters finish what was asked of them, and what others are to know is said; then the last connection goes.
+    /// Committers and groups finish what was asked of them, and what others are to know is said; then the last connection goes.
     fn drop(&mut self) {
         for task in &self.listening {
             task.abort();

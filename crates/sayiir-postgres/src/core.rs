@@ -55,16 +55,19 @@ impl Core {
         let mut tries = 0;
         loop {
             tries += 1;
-            let mut conn = self.pool.acquire().await.map_err(|error| Fault::from(error).into_store_error())?;
-            match self.attempt(&mut conn, mode, operation).await {
+            match self.once(mode, operation).await {
                 Err(fault) if fault.remedy() == Remedy::Again && tries < TRIES => {}
-                Err(fault) => return Err(fault.into_store_error()),
-                Ok((answer, news)) => {
-                    self.finish(conn, news).await;
-                    return Ok(answer);
-                }
+                done => return done.map_err(Fault::into_store_error),
             }
         }
+    }
+
+    /// Runs an operation, and announces what it changed.
+    pub(crate) async fn once<T: Send>(self: &Arc<Self>, mode: Mode, operation: &Operation<T>) -> Outcome<T> {
+        let mut conn = self.pool.acquire().await?;
+        let (answer, news) = self.attempt(&mut conn, mode, operation).await?;
+        self.finish(conn, news).await;
+        Ok(answer)
     }
 
     async fn attempt<T: Send>(&self, conn: &mut PoolConnection<Postgres>, mode: Mode, operation: &Operation<T>) -> Outcome<(T, News)> {

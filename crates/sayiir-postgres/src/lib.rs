@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Any number of processes share one database. The transitions of a process that come together while its last statement is on
-//! its way are one statement (group commit), and so are its starts; each is accepted or refused by itself, and answered when it
+//! its way are one statement (group commit), and so are its starts and the events that it sends; each is accepted or refused by itself, and answered when it
 //! is on the disk. A process listens on one connection for what others change, and asks nothing while nothing happens. The database's
 //! clock decides what is due. Clones share one store.
 
@@ -18,6 +18,8 @@ mod commit;
 mod connect;
 mod core;
 mod fault;
+mod groups;
+mod mail;
 mod ops;
 mod options;
 #[cfg(test)]

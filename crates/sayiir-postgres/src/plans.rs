@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
 
 use crate::commit::{FAST, FULL, WHY};
 use crate::connect::{parse, tuned};
+use crate::mail::SEND;
 use crate::ops::claim::{CLAIM_BRANCH, CLAIM_DEFINITIONS, CLAIM_INSTANCE, NEXT_OF_BRANCH, NEXT_OF_DEFINITIONS, NEXT_OF_INSTANCE, RENEW};
 use crate::ops::events::WAKE;
 use crate::ops::journal::{LAST_VALUES, SUB_STEPS, VALUES};
@@ -34,6 +35,7 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("views", BY_KEYS),
     ("views of a run", BY_RUN),
     ("start", START),
+    ("events", SEND),
     ("purge", STILL_ENDED),
     ("heads of a purge", HEADS),
     ("rest of a purge", REST),

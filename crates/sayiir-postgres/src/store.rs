@@ -63,7 +63,7 @@ impl<C: 'static> Store for PostgresBackend<C> {
 
     fn start(&self, request: StartRun) -> StoreFuture<'_, StartOutcome> {
         match door::check_start(self.limits_of(), &request) {
-            Ok(()) => self.starters().start(request),
+            Ok(()) => self.starts().ask(request),
             Err(error) => refused(error),
         }
     }
@@ -143,7 +143,7 @@ impl<C: 'static> Store for PostgresBackend<C> {
 
     fn put_event(&self, event: NewEvent) -> StoreFuture<'_, SendOutcome> {
         match door::check_event(self.limits_of(), &event) {
-            Ok(()) => self.run(Mode::Write, operation!(tx, event => events::send(tx, &event))),
+            Ok(()) => self.mail().ask(event),
             Err(error) => refused(error),
         }
     }

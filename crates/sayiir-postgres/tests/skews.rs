@@ -15,7 +15,9 @@ use std::sync::Arc;
 use sayiir_core::branch::{BranchId, Head, LeaseId, Phase, Placement};
 use sayiir_core::control::SignalRequest;
 use sayiir_core::transition::{Child, EventGuard, Next, Wake};
-use sayiir_persistence::{BranchView, CommitOutcome, ControlAction, ControlCommand, ControlOutcome, Refusal, Store, StoreFuture};
+use sayiir_persistence::{
+    BranchView, CommitOutcome, ControlAction, ControlCommand, ControlOutcome, Refusal, SendOutcome, Store, StoreFuture,
+};
 use sayiir_pg_testserver::shared;
 use sayiir_postgres::PostgresBackend;
 use sayiir_store_testkit::wait;
@@ -84,6 +86,12 @@ impl Scene {
         Box::pin(async move { asked.await.unwrap() })
     }
 
+    fn send(&self) -> StoreFuture<'static, SendOutcome> {
+        let store = self.store.clone();
+        let asked = RUNTIME.spawn(async move { store.put_event(event("i", "go", "p")).await });
+        Box::pin(async move { asked.await.unwrap() })
+    }
+
     fn control(&self, action: ControlAction) -> StoreFuture<'static, ControlOutcome> {
         let store = self.store.clone();
         let command = ControlCommand { instance_id: Arc::from("i"), action, request: SignalRequest::default() };
@@ -121,6 +129,52 @@ fn handing_back_a_waiter_while_its_event_arrives_makes_it_due() {
     scene.let_go();
     assert!(accepted(&wait(handed_back).unwrap()));
     assert_eq!(wait(scene.store.claim(everything(1, scene.lease))).unwrap().len(), 1, "it is not asleep for ever");
+}
+
+#[test]
+fn an_event_behind_a_park_that_it_waited_for_wakes_it() {
+    let mut scene = scene();
+    scene.hold("SELECT 1 FROM branch FOR UPDATE");
+    let parked = scene.park();
+    scene.until_waiting(1);
+    let sent = scene.send();
+    scene.until_waiting(2);
+    scene.let_go();
+    assert!(accepted(&wait(parked).unwrap()));
+    assert_eq!(wait(sent).unwrap(), SendOutcome::Stored(1));
+    assert_eq!(wait(scene.store.claim(everything(1, scene.lease))).unwrap().len(), 1, "the search for who waits came after the lock");
+}
+
+#[test]
+fn an_event_goes_to_the_run_that_it_waited_for() {
+    let mut scene = scene();
+    assert!(accepted(&wait(scene.park()).unwrap()));
+    // As a rewind does.
+    scene.hold("UPDATE instance SET run = 1000, mail = 7; UPDATE branch SET run = 1000; UPDATE journal SET run = 1000");
+    let sent = scene.send();
+    scene.until_waiting(1);
+    scene.let_go();
+    assert_eq!(wait(sent).unwrap(), SendOutcome::Stored(8));
+    assert_eq!(number(&mut scene.looker, "SELECT seq FROM event WHERE run = 1000"), 8);
+    let woken = wait(scene.store.claim(everything(1, scene.lease))).unwrap();
+    assert_eq!((woken.len(), woken[0].mail, woken[0].events.len()), (1, 8, 1));
+}
+
+#[test]
+fn an_event_behind_a_delete_or_an_end_is_told_of_it() {
+    let mut ended = scene();
+    ended.hold("UPDATE instance SET status = 4; DELETE FROM branch");
+    let sent = ended.send();
+    ended.until_waiting(1);
+    ended.let_go();
+    assert!(matches!(wait(sent).unwrap(), SendOutcome::Finished(_)));
+    let mut deleted = scene();
+    deleted.hold("DELETE FROM branch; DELETE FROM instance");
+    let sent = deleted.send();
+    deleted.until_waiting(1);
+    deleted.let_go();
+    assert_eq!(wait(sent).unwrap(), SendOutcome::Stored(1), "the id is new");
+    assert_eq!(number(&mut deleted.looker, "SELECT status::bigint FROM instance"), 0);
 }
 
 #[test]

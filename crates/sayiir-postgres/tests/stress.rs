@@ -24,7 +24,7 @@ use sayiir_core::journal::EntryKind;
 use sayiir_core::transition::{Child, Entry, EventGuard, Next, Output, Transition, Wake};
 use sayiir_core::workflow::{ConflictPolicy, WorkflowStatus};
 use sayiir_persistence::{
-    BranchView, ClaimRequest, CommitOutcome, ControlAction, ControlCommand, InstanceFilter, NewEvent, Refusal, RunState, StartRun, Store,
+    BranchView, ClaimRequest, CommitOutcome, ControlAction, ControlCommand, InstanceFilter, Refusal, RunState, StartRun, Store,
 };
 use sayiir_pg_testserver::{PgServer, Settings};
 use sayiir_postgres::PostgresBackend;
@@ -204,8 +204,7 @@ fn asked_again(world: &World, all: &[Transition], first: &[CommitOutcome], again
 }
 
 fn send(store: &PostgresBackend, id: &str) {
-    let event = NewEvent { instance_id: Arc::from(id), name: Arc::from("s"), payload: Bytes::from_static(b"p"), key: None };
-    wait(store.put_event(event)).unwrap();
+    wait(store.put_event(event(id, "s", "p"))).unwrap();
 }
 
 fn control(store: &PostgresBackend, id: &str, action: ControlAction) {

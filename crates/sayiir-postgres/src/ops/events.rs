@@ -9,10 +9,21 @@ use crate::ops::queries;
 use crate::rows::{InstanceRow, bytes, db, number};
 use crate::tx::Tx;
 
-/// Makes every free branch that awaits the event due; leased ones learn by the mail count. It looks at no other branch.
-pub(crate) const WAKE: &str = "WITH l AS MATERIALIZED (SELECT run, branch FROM branch WHERE run = $1 AND awaits = $2 AND lease IS NULL \
-     ORDER BY branch FOR NO KEY UPDATE) \
+/// Makes the free branches that await one of these events due; leased ones learn by the mail count. It looks at no other branch.
+pub(crate) const WAKE: &str = "WITH l AS MATERIALIZED (SELECT b.run, b.branch FROM unnest($1::bigint[], $2::text[]) x (run, name) \
+     JOIN branch b ON b.run = x.run AND b.awaits = x.name WHERE b.lease IS NULL ORDER BY b.run, b.branch FOR NO KEY UPDATE OF b) \
      UPDATE branch b SET run_at = $3 FROM l WHERE b.run = l.run AND b.branch = l.branch";
+
+/// Wakes those who wait for an event of a name, by runs that go on. Whoever does holds the rows of their instances, in a statement
+/// that began before.
+pub(crate) async fn wake(tx: &mut Tx<'_>, awaited: impl IntoIterator<Item = (RunNumber, &str)>) -> Outcome<()> {
+    let (runs, names): (Vec<i64>, Vec<&str>) = awaited.into_iter().map(|(run, name)| (db(run.0), name)).unzip();
+    if !runs.is_empty() {
+        let woken = sqlx::query(WAKE).bind(runs).bind(names).bind(tx.now.as_micros()).execute(&mut *tx.conn).await?;
+        tx.news.due |= woken.rows_affected() > 0;
+    }
+    Ok(())
+}
 
 /// Makes the row of an id that has only events. Its number becomes its first run's.
 const EXPECT: &str = "INSERT INTO instance (run, instance_id, status, created_at, updated_at) VALUES (nextval('run_number'), $1, 0, $2, $2) \
@@ -34,8 +45,7 @@ pub(crate) async fn send(tx: &mut Tx<'_>, event: &NewEvent) -> Outcome<SendOutco
         sqlx::query("INSERT INTO event_key VALUES ($1, $2)").bind(run).bind(&**key).execute(&mut *tx.conn).await?;
     }
     if instance.state() == Some(RunState::Running) {
-        let woken = sqlx::query(WAKE).bind(run).bind(&**name).bind(tx.now.as_micros()).execute(&mut *tx.conn).await?;
-        tx.news.due |= woken.rows_affected() > 0;
+        wake(tx, [(instance.run, &**name)]).await?;
         tx.news.instance(instance_id);
     }
     Ok(SendOutcome::Stored(seq))

@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use futures_util::future::join_all;
+use sayiir_persistence::{NewEvent, StoreError, StoreFuture};
 use sayiir_pg_testserver::{PgServer, Settings, shared};
 use sayiir_postgres::{PoolOptions, PostgresBackend, PostgresOptions};
 use sayiir_store_testkit::TestClock;
@@ -81,5 +84,67 @@ pub fn until(conn: &mut PgConnection, sql: &str, wanted: i64) {
         }
         assert!(begun.elapsed() < PATIENCE, "{sql} stays {found}, not {wanted}");
         std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+pub const MANY: usize = 64;
+
+/// Asks for all before the first is answered.
+pub fn at_once<'a, T: 'a>(asked: impl IntoIterator<Item = StoreFuture<'a, T>>) -> Vec<Result<T, StoreError>> {
+    let asked: Vec<_> = asked.into_iter().collect();
+    RUNTIME.block_on(join_all(asked))
+}
+
+/// Asks until there is an answer, as clients do.
+pub async fn insist_on<T>(store: PostgresBackend, ask: impl for<'s> Fn(&'s PostgresBackend) -> StoreFuture<'s, T>) -> T {
+    let begun = Instant::now();
+    loop {
+        match ask(&store).await {
+            Ok(answer) => return answer,
+            Err(error) => assert!(error.is_transient() && begun.elapsed() < PATIENCE, "{error:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Ends the stores' connections, or in every other round the server, when the statement has come to this number: so that replies are
+/// lost. Says how many connections were ended.
+pub fn lose_replies(server: &PgServer, schema: &str, round: usize, (sql, wanted): (&str, usize)) -> i64 {
+    let mut looker = raw(&server.url(), schema);
+    until_at_least(&mut looker, sql, i64::try_from(wanted).unwrap());
+    if round.is_multiple_of(2) {
+        return number(&mut looker, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'sayiir'");
+    }
+    drop(looker);
+    server.kill().unwrap();
+    server.restart().unwrap();
+    0
+}
+
+/// How often the server was asked to execute a statement with these words. It logs them.
+pub fn executed(server: &PgServer, words: &str) -> usize {
+    server.log().lines().filter(|line| line.contains(" execute ") && line.contains(words)).count()
+}
+
+/// Makes inserts into a table fail, in a way.
+pub fn inserts_fail(table: &str, code: &str, when: &str) -> String {
+    format!(
+        "CREATE OR REPLACE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF {when} THEN RAISE 'made up' USING ERRCODE = '{code}'; \
+         END IF; RETURN NEW; END $$; DROP TRIGGER IF EXISTS fails ON {table}; \
+         CREATE TRIGGER fails BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION fails()"
+    )
+}
+
+pub fn event(id: &str, name: &str, payload: &str) -> NewEvent {
+    NewEvent { instance_id: Arc::from(id), name: Arc::from(name), payload: Bytes::from(payload.to_owned()), key: None }
+}
+
+/// Asks until the statement answers this number or more.
+#[track_caller]
+pub fn until_at_least(conn: &mut PgConnection, sql: &str, wanted: i64) {
+    let begun = Instant::now();
+    while number(conn, sql) < wanted {
+        assert!(begun.elapsed() < PATIENCE, "{sql} does not reach {wanted}");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }

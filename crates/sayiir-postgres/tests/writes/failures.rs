@@ -1,27 +1,16 @@
 //! What a store on PostgreSQL answers when something goes wrong around it, and that nothing acknowledged is lost.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::wildcard_enum_match_arm,
-    clippy::indexing_slicing,
-    reason = "a test says what went wrong by panicking"
-)]
-
-mod common;
-
 use std::error::Error;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sayiir_core::branch::{BranchId, JournalRef, LeaseId, RunNumber};
 use sayiir_core::transition::{EventGuard, Next, Transition};
-use sayiir_persistence::{BranchView, CommitOutcome, NewEvent, Store, StoreError};
+use sayiir_persistence::{BranchView, CommitOutcome, Store, StoreError};
 use sayiir_pg_testserver::{Settings, shared};
 use sayiir_postgres::{PoolOptions, PostgresBackend, PostgresOptions};
 use sayiir_store_testkit::wait;
 
-use common::*;
+use crate::common::*;
 
 /// The text of an error with all of its causes.
 fn told(error: &StoreError) -> String {
@@ -130,15 +119,6 @@ fn a_killed_server_loses_nothing_that_was_acknowledged() {
     }
 }
 
-#[track_caller]
-fn until_at_least(conn: &mut sqlx::PgConnection, sql: &str, wanted: i64) {
-    let begun = Instant::now();
-    while number(conn, sql) < wanted {
-        assert!(begun.elapsed() < PATIENCE, "{sql} does not reach {wanted}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
 #[test]
 fn ended_connections_are_replaced() {
     let server = own_server(&Settings::fast());
@@ -195,21 +175,12 @@ fn an_exhausted_pool_is_unavailable() {
     run.check();
 }
 
-/// Makes every insert into the journal fail, in a way.
-fn journal_fails(code: &str, when: &str) -> String {
-    format!(
-        "CREATE OR REPLACE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF {when} THEN RAISE 'made up' USING ERRCODE = '{code}'; \
-         END IF; RETURN NEW; END $$; DROP TRIGGER IF EXISTS fails ON journal; \
-         CREATE TRIGGER fails BEFORE INSERT ON journal FOR EACH ROW EXECUTE FUNCTION fails()"
-    )
-}
-
 #[test]
 fn a_full_disk_is_told_and_passes() {
     let schema = fresh_schema() + "_full";
     let mut run = Stepped::new(open(options(&schema)), "i");
     let mut raw = raw(&shared().unwrap().url(), &schema);
-    execute(&mut raw, &journal_fails("53100", "true"));
+    execute(&mut raw, &inserts_fail("journal", "53100", "true"));
     unavailable(run.try_step(), "disk is full");
     unavailable(wait(run.store.start(request("other", 1, None))), "disk is full");
     execute(&mut raw, "DROP TRIGGER fails ON journal");
@@ -225,7 +196,7 @@ fn a_value_that_cannot_be_stored_fails_alone() {
     let lease = session(&store);
     let views: Vec<_> = (0..10).map(|n| start_leased(&store, &format!("i{n}"), lease)).collect();
     let mut raw = raw(&shared().unwrap().url(), &schema);
-    execute(&mut raw, &journal_fails("22003", &format!("NEW.run = {}", views[4].run)));
+    execute(&mut raw, &inserts_fail("journal", "22003", &format!("NEW.run = {}", views[4].run)));
     // Each is a request of its own, and they meet in one statement.
     let asked: Vec<_> = views.iter().map(|view| store.commit(lease, vec![advance(&view.instance_id, view.run, 1)])).collect();
     for (n, answer) in asked.into_iter().enumerate() {
@@ -244,7 +215,7 @@ fn what_met_other_transactions_is_run_again() {
     let mut raw = raw(&shared().unwrap().url(), &schema);
     execute(&mut raw, "CREATE SEQUENCE tries");
     for code in ["40001", "40P01"] {
-        execute(&mut raw, &journal_fails(code, "nextval('tries') % 4 <> 0"));
+        execute(&mut raw, &inserts_fail("journal", code, "nextval('tries') % 4 <> 0"));
         assert!(matches!(run.try_step(), Ok(CommitOutcome::Accepted { .. })));
         run.view.revision += 1;
     }
@@ -270,8 +241,7 @@ fn a_dropped_future_is_written_all_the_same() {
     let schema = fresh_schema() + "_dropped";
     let run = Stepped::new(open(options(&schema)), "i");
     drop(run.store.commit(run.lease, vec![run.next()]));
-    let event = NewEvent { instance_id: Arc::from("i"), name: Arc::from("go"), payload: Bytes::new(), key: None };
-    drop(run.store.put_event(event));
+    drop(run.store.put_event(event("i", "go", "")));
     let mut raw = raw(&shared().unwrap().url(), &schema);
     until(&mut raw, "SELECT revision FROM branch", 2);
     until(&mut raw, "SELECT count(*) FROM event", 1);
@@ -300,8 +270,7 @@ fn text_that_postgresql_cannot_hold_is_refused_or_made_readable() {
     assert!(accepted(&outcome), "a task's error is stored, whatever it says: {outcome:?}");
     let rows = wait(run.store.journal(run.view.run, None, 10)).unwrap();
     assert_eq!(rows[1].error.as_deref(), Some("a\u{2400}b"));
-    let event = NewEvent { instance_id: Arc::from("i"), name: Arc::from("a\0b"), payload: Bytes::new(), key: None };
-    assert!(matches!(wait(run.store.put_event(event)), Err(StoreError::Misused { .. })));
+    assert!(matches!(wait(run.store.put_event(event("i", "a\0b", ""))), Err(StoreError::Misused { .. })));
 }
 
 #[test]

@@ -1,29 +1,17 @@
 //! Starts that come together share statements, and each is answered as if it had come alone.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::wildcard_enum_match_arm,
-    clippy::indexing_slicing,
-    reason = "a test says what went wrong by panicking"
-)]
-
-mod common;
-
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 use sayiir_core::attribute::{AttributeValue, SearchAttributes};
 use sayiir_core::workflow::ConflictPolicy;
-use sayiir_persistence::{NewEvent, StartOutcome, StartRun, Store, StoreError};
+use sayiir_persistence::{StartOutcome, StartRun, Store, StoreError};
 use sayiir_pg_testserver::{PgServer, Settings, shared};
 use sayiir_postgres::PostgresBackend;
 use sayiir_store_testkit::wait;
 
-use common::*;
-
-const MANY: usize = 64;
+use crate::common::*;
 
 /// A start whose input and attribute tell its number.
 fn numbered(number: usize, nonce: u128) -> StartRun {
@@ -31,10 +19,8 @@ fn numbered(number: usize, nonce: u128) -> StartRun {
     StartRun { input: Bytes::from(number.to_string()), attributes, ..request(&format!("i{number}"), nonce, None) }
 }
 
-/// All are on their way before the first is answered.
-fn at_once(store: &PostgresBackend, starts: impl IntoIterator<Item = StartRun>) -> Vec<Result<StartOutcome, StoreError>> {
-    let asked: Vec<_> = starts.into_iter().map(|start| store.start(start)).collect();
-    RUNTIME.block_on(join_all(asked))
+fn start_at_once(store: &PostgresBackend, starts: impl IntoIterator<Item = StartRun>) -> Vec<Result<StartOutcome, StoreError>> {
+    at_once(starts.into_iter().map(|start| store.start(start)))
 }
 
 fn is_fresh(answer: &Result<StartOutcome, StoreError>) -> bool {
@@ -54,7 +40,7 @@ fn all_are_whole(conn: &mut sqlx::PgConnection, count: usize) {
 }
 
 fn statements_that_start(server: &PgServer) -> usize {
-    server.log().lines().filter(|line| line.contains(" execute ") && line.contains("Starts under ids")).count()
+    executed(server, "Starts under ids")
 }
 
 #[test]
@@ -64,7 +50,7 @@ fn starts_that_come_together_are_few_statements() {
     assert!(is_fresh(&wait(store.start(numbered(0, 1)))));
     let before = statements_that_start(&server);
     let begun = Instant::now();
-    assert!(at_once(&store, (1..MANY).map(|number| numbered(number, 1))).iter().all(is_fresh));
+    assert!(start_at_once(&store, (1..MANY).map(|number| numbered(number, 1))).iter().all(is_fresh));
     let (took, asked) = (begun.elapsed(), statements_that_start(&server) - before);
     println!("{} starts at once: {asked} statements, {took:.1?}", MANY - 1);
     // One or a few that were taken before the others came, and the rest.
@@ -86,8 +72,9 @@ fn one_of_two_processes_starts_an_id() {
         // In opposite orders, so that they would wait for each other.
         let (there, back): (Vec<_>, Vec<_>) = (numbers.clone().collect(), numbers.clone().rev().collect());
         let [ours, theirs] = std::thread::scope(|scope| {
-            let starts = [(&stores[0], there, 1), (&stores[1], back, 2)]
-                .map(|(store, numbers, nonce)| scope.spawn(move || at_once(store, numbers.into_iter().map(|number| start(number, nonce)))));
+            let starts = [(&stores[0], there, 1), (&stores[1], back, 2)].map(|(store, numbers, nonce)| {
+                scope.spawn(move || start_at_once(store, numbers.into_iter().map(|number| start(number, nonce))))
+            });
             starts.map(|starts| starts.join().unwrap())
         });
         for (ours, theirs) in ours.iter().zip(theirs.iter().rev()) {
@@ -110,7 +97,7 @@ fn starts_of_one_id_meet_each_other_in_a_group() {
     for (policy, nonces) in [(ConflictPolicy::Fail, [1, 2]), (ConflictPolicy::Fail, [3, 3]), (ConflictPolicy::TerminateExisting, [4, 5])] {
         let id = format!("{policy}-{nonces:?}");
         let starts = nonces.iter().cycle().take(MANY).map(|nonce| StartRun { policy, ..request(&id, *nonce, None) });
-        let answers = at_once(&store, starts);
+        let answers = start_at_once(&store, starts);
         let runs: std::collections::BTreeSet<_> = answers
             .iter()
             .filter_map(|answer| match answer {
@@ -139,11 +126,10 @@ fn what_is_known_of_an_id_is_met_alone() {
     let schema = fresh_schema() + "_known";
     let store = open(options(&schema));
     for id in ["i1", "i3"] {
-        let event = NewEvent { instance_id: Arc::from(id), name: Arc::from("go"), payload: Bytes::new(), key: None };
-        wait(store.put_event(event)).unwrap();
+        wait(store.put_event(event(id, "go", ""))).unwrap();
     }
     assert!(is_fresh(&wait(store.start(numbered(5, 1)))));
-    let answers = at_once(&store, (0..MANY).map(|number| numbered(number, 2)));
+    let answers = start_at_once(&store, (0..MANY).map(|number| numbered(number, 2)));
     for (number, answer) in answers.iter().enumerate() {
         match answer {
             Ok(StartOutcome::Fresh { .. }) if number != 5 => {}
@@ -160,22 +146,13 @@ fn what_is_known_of_an_id_is_met_alone() {
     );
 }
 
-/// Makes every insert of an instance fail, in a way.
-fn starts_fail(code: &str, when: &str) -> String {
-    format!(
-        "CREATE OR REPLACE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF {when} THEN RAISE 'made up' USING ERRCODE = '{code}'; \
-         END IF; RETURN NEW; END $$; DROP TRIGGER IF EXISTS fails ON instance; \
-         CREATE TRIGGER fails BEFORE INSERT ON instance FOR EACH ROW EXECUTE FUNCTION fails()"
-    )
-}
-
 #[test]
 fn a_start_that_cannot_be_stored_fails_alone() {
     let schema = fresh_schema() + "_data";
     let store = open(options(&schema).with_committers(1));
     let mut raw = raw(&shared().unwrap().url(), &schema);
-    execute(&mut raw, &starts_fail("22003", "NEW.instance_id = 'i4'"));
-    for (number, answer) in at_once(&store, (0..MANY).map(|number| numbered(number, 1))).into_iter().enumerate() {
+    execute(&mut raw, &inserts_fail("instance", "22003", "NEW.instance_id = 'i4'"));
+    for (number, answer) in start_at_once(&store, (0..MANY).map(|number| numbered(number, 1))).into_iter().enumerate() {
         match answer {
             Ok(StartOutcome::Fresh { .. }) => assert_ne!(number, 4),
             Err(StoreError::Misused { reason }) => assert!(number == 4 && reason.contains("cannot hold"), "{reason}"),
@@ -193,10 +170,10 @@ fn starts_that_met_other_transactions_are_run_again() {
     let store = open(options(&schema).with_committers(1));
     let mut raw = raw(&shared().unwrap().url(), &schema);
     execute(&mut raw, "CREATE SEQUENCE tries");
-    execute(&mut raw, &starts_fail("40P01", "nextval('tries') % 4 <> 0"));
-    assert!(at_once(&store, (0..MANY).map(|number| numbered(number, 1))).iter().all(is_fresh));
-    execute(&mut raw, &starts_fail("53100", "true"));
-    let refused = at_once(&store, (MANY..2 * MANY).map(|number| numbered(number, 1)));
+    execute(&mut raw, &inserts_fail("instance", "40P01", "nextval('tries') % 4 <> 0"));
+    assert!(start_at_once(&store, (0..MANY).map(|number| numbered(number, 1))).iter().all(is_fresh));
+    execute(&mut raw, &inserts_fail("instance", "53100", "true"));
+    let refused = start_at_once(&store, (MANY..2 * MANY).map(|number| numbered(number, 1)));
     let told =
         |answer: &Result<_, StoreError>| matches!(answer, Err(error) if error.is_transient() && error.to_string().contains("disk is full"));
     assert!(refused.iter().all(told), "{:?}", refused.first());
@@ -214,21 +191,9 @@ fn a_group_makes_lanes_that_are_gone_again() {
         &mut raw,
         "DELETE FROM attribute; DELETE FROM journal; DELETE FROM branch; DELETE FROM instance; DELETE FROM lane; DELETE FROM definition",
     );
-    assert!(at_once(&store, (0..MANY).map(|number| numbered(number, 1))).iter().all(is_fresh));
+    assert!(start_at_once(&store, (0..MANY).map(|number| numbered(number, 1))).iter().all(is_fresh));
     all_are_whole(&mut raw, MANY);
     assert_eq!(wait(store.claim(everything(MANY, session(&store)))).unwrap().len(), MANY);
-}
-
-/// Asks until there is an answer, as clients do: under the same nonce.
-async fn insist(store: PostgresBackend, start: StartRun) -> StartOutcome {
-    let begun = Instant::now();
-    loop {
-        match store.start(start.clone()).await {
-            Ok(outcome) => return outcome,
-            Err(error) => assert!(error.is_transient() && begun.elapsed() < PATIENCE, "{error:?}"),
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 /// Replies are lost, with the connections or with the server: whoever asks again is told of the run that it began.
@@ -240,21 +205,9 @@ fn a_start_whose_reply_was_lost_is_asked_for_again() {
     let mut asked_again = 0;
     for round in 0..rounds {
         let numbers = round * each..(round + 1) * each;
-        let starts: Vec<_> = numbers.clone().map(|number| RUNTIME.spawn(insist(store.clone(), numbered(number, 7)))).collect();
-        let mut looker = raw(&server.url(), "lost");
-        let some = i64::try_from(round * each + MANY).unwrap();
-        let begun = Instant::now();
-        while number(&mut looker, "SELECT count(*) FROM instance") < some {
-            assert!(begun.elapsed() < PATIENCE, "nothing is started");
-        }
-        if round % 2 == 0 {
-            asked_again +=
-                number(&mut looker, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'sayiir'");
-        } else {
-            drop(looker);
-            server.kill().unwrap();
-            server.restart().unwrap();
-        }
+        let begin = |number| RUNTIME.spawn(insist_on(store.clone(), move |store| store.start(numbered(number, 7))));
+        let starts: Vec<_> = numbers.clone().map(begin).collect();
+        asked_again += lose_replies(&server, "lost", round, ("SELECT count(*) FROM instance", numbers.start + MANY));
         let answers = RUNTIME.block_on(join_all(starts));
         let mut looker = raw(&server.url(), "lost");
         for (id, answer) in numbers.clone().zip(answers) {

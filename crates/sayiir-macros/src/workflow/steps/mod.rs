@@ -1,12 +1,18 @@
 //! The steps of `workflow!`, as they are written.
 
+mod repeat;
+mod route;
+mod waits;
+
 use proc_macro2::{Span, TokenStream};
 use syn::parse::ParseStream;
 use syn::spanned::Spanned;
-use syn::{Error, Expr, Ident, LitInt, LitStr, Path, Token, Type, braced, bracketed, parenthesized, token};
+use syn::{Error, Expr, Ident, LitInt, LitStr, Path, Token, Type, bracketed, parenthesized, token};
 
+use self::repeat::repeat;
+use self::route::route;
+use self::waits::{delay, signal};
 use super::inline::Inline;
-use crate::duration;
 
 /// One step.
 pub(crate) enum Step {
@@ -263,171 +269,6 @@ fn group(input: ParseStream<'_>) -> syn::Result<Step> {
     let inner;
     let span = if input.peek(token::Paren) { parenthesized!(inner in input).span.join() } else { bracketed!(inner in input).span.join() };
     Ok(Step::Group(Group { content: content(&inner)?, span }))
-}
-
-fn delay(input: ParseStream<'_>) -> syn::Result<Step> {
-    let word: Ident = input.parse()?;
-    let first: LitStr =
-        input.parse().map_err(|error| Error::new(error.span(), "a delay's length is a text with a unit: `delay \"5s\"`"))?;
-    if input.peek(LitStr) {
-        let duration = duration::parse(&input.parse()?)?;
-        return Ok(Step::Delay { id: first, duration });
-    }
-    Ok(Step::Delay { id: LitStr::new("delay", word.span()), duration: duration::parse(&first)? })
-}
-
-fn signal(input: ParseStream<'_>) -> syn::Result<Step> {
-    input.parse::<Ident>()?;
-    let first: LitStr = input.parse()?;
-    let (id, name) = if input.peek(LitStr) { (first, input.parse()?) } else { (first.clone(), first) };
-    let mut timeout = None;
-    if input.peek(Ident) {
-        let word: Ident = input.parse()?;
-        if word != "timeout" {
-            return Err(Error::new(word.span(), "after a signal's name may stand `timeout \"30s\"`"));
-        }
-        timeout =
-            Some(duration::parse(&input.parse().map_err(|error: Error| Error::new(error.span(), "write how long: `timeout \"30s\"`"))?)?);
-    }
-    Ok(Step::Signal { id, name, timeout })
-}
-
-fn repeat(input: ParseStream<'_>) -> syn::Result<Step> {
-    let span = input.parse::<Token![loop]>()?.span;
-    let body = if input.peek(LitStr) || input.peek(token::Bracket) {
-        let id = if input.peek(LitStr) { input.parse()? } else { LitStr::new("loop", span) };
-        if !input.peek(token::Bracket) {
-            return Err(input.error("behind a loop's id stand its steps: `loop \"id\" [first, second] 10`"));
-        }
-        let inner;
-        let bracket = bracketed!(inner in input);
-        let steps = sequence(&inner)?;
-        if steps.is_empty() {
-            return Err(Error::new(bracket.span.join(), "a loop needs at least one step"));
-        }
-        Body::Steps { id, steps }
-    } else if input.peek2(token::Paren) && input.peek3(token::Brace) {
-        Body::Inline(input.parse()?)
-    } else {
-        Body::Task(Path::parse_mod_style(input)?)
-    };
-    let max = most(input)?;
-    let mut exit_with_last = false;
-    if input.peek(Ident) {
-        let word: Ident = input.parse()?;
-        if word != "exit_with_last" {
-            return Err(Error::new(word.span(), "behind a loop's bound may stand `exit_with_last`"));
-        }
-        exit_with_last = true;
-    }
-    Ok(Step::Loop { body, max, exit_with_last, span })
-}
-
-/// How often a loop may run.
-fn most(input: ParseStream<'_>) -> syn::Result<Expr> {
-    if input.peek(LitInt) {
-        let literal: LitInt = input.parse()?;
-        let number: u32 = literal.base10_parse()?;
-        if number == 0 {
-            return Err(Error::new(literal.span(), "a loop must allow at least one iteration"));
-        }
-        return syn::parse2(quote::quote!(#literal));
-    }
-    if input.peek(token::Paren) {
-        let inner;
-        parenthesized!(inner in input);
-        return inner.parse();
-    }
-    if input.peek(Ident) && !input.fork().parse::<Ident>().is_ok_and(|word| word == "exit_with_last") {
-        return Ok(Expr::Path(input.parse()?));
-    }
-    Err(input.error("say how often a loop may run: `loop task 10`"))
-}
-
-fn route(input: ParseStream<'_>) -> syn::Result<Step> {
-    input.parse::<Ident>()?;
-    let key = Path::parse_mod_style(input)?;
-    let keys = if input.peek(Token![->]) {
-        input.parse::<Token![->]>()?;
-        Some(Path::parse_mod_style(input)?)
-    } else {
-        None
-    };
-    let keys = keys.filter(|keys| !keys.is_ident("String"));
-    if !input.peek(token::Brace) {
-        return Err(
-            input.error("a route's arms stand in braces: `route key { \"a\" => [..], _ => [..] }`, or `route key -> Enum { A => [..] }`")
-        );
-    }
-    let inner;
-    let brace = braced!(inner in input);
-    let mut route = Route { key, keys, arms: Vec::new(), default: None };
-    while !inner.is_empty() {
-        arm(&inner, &mut route)?;
-        if !inner.is_empty() {
-            inner.parse::<Token![,]>().map_err(|error| Error::new(error.span(), "a comma stands between two arms"))?;
-        }
-    }
-    if route.arms.is_empty() {
-        return Err(Error::new(brace.span.join(), "a route needs at least one arm with a key"));
-    }
-    Ok(Step::Route(route))
-}
-
-fn arm(input: ParseStream<'_>, route: &mut Route) -> syn::Result<()> {
-    let span = input.span();
-    if input.peek(Token![_]) {
-        input.parse::<Token![_]>()?;
-        if route.default.replace(arm_steps(input)?).is_some() {
-            return Err(Error::new(span, "a route has one default arm"));
-        }
-        return Ok(());
-    }
-    let key = if input.peek(LitStr) {
-        ArmKey::Text(input.parse()?)
-    } else {
-        ArmKey::Variant(
-            input.parse().map_err(|error| Error::new(error.span(), "an arm is `Variant => [..]`, `\"key\" => [..]` or `_ => [..]`"))?,
-        )
-    };
-    match (&key, &route.keys) {
-        (ArmKey::Text(text), Some(_)) => {
-            return Err(Error::new(text.span(), "this route's keys are the variants of an enum: write the variant"));
-        }
-        (ArmKey::Variant(variant), None) => {
-            return Err(Error::new(variant.span(), "name the enum of this key, as `route key -> Enum { .. }`, or write the key in quotes"));
-        }
-        (ArmKey::Text(_), None) | (ArmKey::Variant(_), Some(_)) => {}
-    }
-    if route.arms.iter().any(|(known, _)| known.text() == key.text()) {
-        return Err(Error::new(span, "this key has an arm already"));
-    }
-    let steps = arm_steps(input)?;
-    route.arms.push((key, steps));
-    Ok(())
-}
-
-impl ArmKey {
-    fn text(&self) -> String {
-        match self {
-            Self::Variant(variant) => variant.to_string(),
-            Self::Text(text) => text.value(),
-        }
-    }
-}
-
-fn arm_steps(input: ParseStream<'_>) -> syn::Result<Vec<Step>> {
-    input.parse::<Token![=>]>().map_err(|error| Error::new(error.span(), "behind an arm's key stands `=> [steps]`"))?;
-    if !input.peek(token::Bracket) {
-        return Err(input.error("an arm's steps stand in brackets: `A => [first, second]`"));
-    }
-    let inner;
-    let bracket = bracketed!(inner in input);
-    let steps = sequence(&inner)?;
-    if steps.is_empty() {
-        return Err(Error::new(bracket.span.join(), "an arm needs at least one step"));
-    }
-    Ok(steps)
 }
 
 impl Step {

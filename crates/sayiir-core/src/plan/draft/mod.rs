@@ -1,10 +1,15 @@
 //! A draft: what a builder has collected of a plan. Drafts of branches, arms, bodies and children are
 //! absorbed by the draft around them, so a draft is flat from the start.
 
+mod node;
+mod paths;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use self::node::{DraftNode, check_name};
+use self::paths::{depths, name_nodes};
 use super::place::escape;
 use super::{Container, ForkBranch, Node, NodeIx, NodeSpec, Plan, RouteArm, TaskSpec, hash};
 use crate::codec::JSON;
@@ -17,9 +22,6 @@ pub const MAX_DEPTH: usize = 64;
 /// The longest path of a node, in bytes, without iterations.
 pub const MAX_PATH_BYTES: usize = 1024;
 
-/// The longest duration of a delay or timeout: a thousand years.
-const MAX_DURATION: Duration = Duration::from_hours(1000 * 366 * 24);
-
 /// A sequence of nodes under construction.
 #[derive(Debug, Clone, Default)]
 pub struct Draft {
@@ -28,16 +30,6 @@ pub struct Draft {
     last: Option<usize>,
     depth: usize,
     errors: BuildErrors,
-}
-
-#[derive(Debug, Clone)]
-struct DraftNode {
-    id: Arc<str>,
-    spec: NodeSpec,
-    next: Option<NodeIx>,
-    container: Option<Container>,
-    /// The node is the only one of its container and shares its path.
-    collapsed: bool,
 }
 
 impl Draft {
@@ -314,143 +306,4 @@ impl Draft {
             document: OnceLock::new(),
         })
     }
-}
-
-impl DraftNode {
-    fn moved_by(self, offset: usize, outer: Container) -> Self {
-        let Self { id, spec, next, container, collapsed } = self;
-        let moved = |ix: NodeIx| NodeIx(ix.0 + offset);
-        let spec = match spec {
-            NodeSpec::Task(_) | NodeSpec::Delay { .. } | NodeSpec::Signal { .. } => spec,
-            NodeSpec::Fork { branches, join } => {
-                let branches = branches.into_iter().map(|ForkBranch { name, first }| ForkBranch { name, first: moved(first) }).collect();
-                NodeSpec::Fork { branches, join }
-            }
-            NodeSpec::Route { key, arms, default } => {
-                let arms = arms.into_iter().map(|RouteArm { key, first }| RouteArm { key, first: moved(first) }).collect();
-                NodeSpec::Route { key, arms, default: default.map(moved) }
-            }
-            NodeSpec::Loop { first, max_iterations, on_max } => NodeSpec::Loop { first: moved(first), max_iterations, on_max },
-            NodeSpec::Child { first, version } => NodeSpec::Child { first: moved(first), version },
-        };
-        let container = match container {
-            None => outer,
-            Some(Container::Branch { fork, index }) => Container::Branch { fork: moved(fork), index },
-            Some(Container::Arm { route, index }) => Container::Arm { route: moved(route), index },
-            Some(Container::DefaultArm { route }) => Container::DefaultArm { route: moved(route) },
-            Some(Container::Body { repeat }) => Container::Body { repeat: moved(repeat) },
-            Some(Container::Child { child }) => Container::Child { child: moved(child) },
-        };
-        Self { id, spec, next: next.map(moved), container: Some(container), collapsed }
-    }
-
-    fn check(&self, errors: &mut BuildErrors) {
-        check_name(&self.id, errors);
-        let mut check_duration = |what: &str, duration: Duration| {
-            if duration > MAX_DURATION {
-                errors.push(BuildError::InvalidDuration {
-                    node: self.id.to_string(),
-                    reason: format!("a {what} is at most a thousand years, not {duration:?}"),
-                });
-            }
-        };
-        match &self.spec {
-            NodeSpec::Delay { duration } => check_duration("delay", *duration),
-            NodeSpec::Signal { name, timeout } => {
-                if let Some(timeout) = timeout {
-                    check_duration("timeout", *timeout);
-                }
-                check_name(name, errors);
-            }
-            NodeSpec::Task(task) | NodeSpec::Fork { join: task, .. } | NodeSpec::Route { key: task, .. } => {
-                if let Some(timeout) = task.metadata.timeout {
-                    check_duration("timeout", timeout);
-                    if timeout.is_zero() {
-                        errors.push(BuildError::InvalidDuration {
-                            node: self.id.to_string(),
-                            reason: "a timeout of zero would fail every attempt".to_owned(),
-                        });
-                    }
-                }
-                if let Some(retries) = &task.metadata.retries
-                    && !(retries.backoff_multiplier.is_finite() && retries.backoff_multiplier >= 0.0)
-                {
-                    errors.push(BuildError::InvalidDuration {
-                        node: self.id.to_string(),
-                        reason: format!("the backoff multiplier {} is no growth", retries.backoff_multiplier),
-                    });
-                }
-            }
-            NodeSpec::Loop { .. } | NodeSpec::Child { .. } => {}
-        }
-    }
-}
-
-fn check_name(name: &str, errors: &mut BuildErrors) {
-    if name.is_empty() {
-        errors.push(BuildError::InvalidName { name: name.to_owned(), reason: "a name must not be empty".to_owned() });
-    } else if name.len() > 256 {
-        errors.push(BuildError::InvalidName { name: name.to_owned(), reason: "a name has at most 256 bytes".to_owned() });
-    } else if name.contains('\0') {
-        errors.push(BuildError::InvalidName { name: name.to_owned(), reason: "a name must not contain a NUL character".to_owned() });
-    }
-}
-
-/// How deep each node is; a container comes before what it contains.
-fn depths(nodes: &[DraftNode]) -> Vec<usize> {
-    let mut depths: Vec<usize> = Vec::with_capacity(nodes.len());
-    for node in nodes {
-        let outer = node.container.and_then(|container| depths.get(container.node().0)).copied().unwrap_or(0);
-        depths.push(outer + 1);
-    }
-    depths
-}
-
-/// The pieces of every node's path. A name that its sequence has already becomes `name#2`, `name#3`.
-fn name_nodes(nodes: &[DraftNode]) -> Vec<Vec<String>> {
-    let mut all: Vec<Vec<String>> = Vec::with_capacity(nodes.len());
-    let mut counts: BTreeMap<(Vec<String>, String), usize> = BTreeMap::new();
-    for node in nodes {
-        let mut pieces = node.container.map_or_else(|| vec![String::new()], |container| prefix(nodes, &all, container));
-        if !node.collapsed {
-            let id = escape(&node.id);
-            let count = counts.entry((pieces.clone(), id.clone())).or_insert(0);
-            *count += 1;
-            if let Some(last) = pieces.last_mut() {
-                if node.container.is_some() {
-                    last.push('/');
-                }
-                last.push_str(&id);
-                if *count > 1 {
-                    last.push('#');
-                    last.push_str(&count.to_string());
-                }
-            }
-        }
-        all.push(pieces);
-    }
-    all
-}
-
-/// The pieces of a container's path, up to where the nodes inside it go on.
-fn prefix(nodes: &[DraftNode], all: &[Vec<String>], container: Container) -> Vec<String> {
-    let outer = container.node();
-    let mut pieces = all.get(outer.0).cloned().unwrap_or_default();
-    let (segment, slot) = match (container, nodes.get(outer.0).map(|node| &node.spec)) {
-        (Container::Branch { index, .. }, Some(NodeSpec::Fork { branches, .. })) => {
-            (branches.get(index).map(|branch| escape(&branch.name)), false)
-        }
-        (Container::Arm { index, .. }, Some(NodeSpec::Route { arms, .. })) => (arms.get(index).map(|arm| escape(&arm.key)), false),
-        (Container::DefaultArm { .. }, _) => (Some("*".to_owned()), true),
-        (Container::Body { .. }, _) => (None, true),
-        (Container::Child { .. } | Container::Branch { .. } | Container::Arm { .. }, _) => (None, false),
-    };
-    if let (Some(last), Some(segment)) = (pieces.last_mut(), segment) {
-        last.push('/');
-        last.push_str(&segment);
-    }
-    if slot {
-        pieces.push(String::new());
-    }
-    pieces
 }

@@ -11,11 +11,10 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write as _};
-use std::process::{Command, Stdio};
+use std::io::Write as _;
 use std::sync::Arc;
 
-use common::{accepted, advance, at, definition, everything, open, place, request, session, start_leased, wait};
+use common::{accepted, advance, at, child, definition, everything, open, place, request, session, start_leased, wait};
 use sayiir_core::branch::{BranchId, Placement, RunNumber};
 use sayiir_core::transition::{EventGuard, Next, Transition, Wake};
 use sayiir_persistence::{CommitOutcome, NewEvent, SendOutcome, StartOutcome, Store};
@@ -161,14 +160,7 @@ fn every_acknowledged_write_survives_kill_9() {
     let place = place();
     let mut acknowledged: BTreeMap<u64, u64> = BTreeMap::new();
     for round in 1..=5_usize {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child_that_commits_until_it_is_killed", "--ignored", "--nocapture"])
-            .env("SAYIIR_TEST_FILE", &place.file)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (mut child, mut lines) = child("child_that_commits_until_it_is_killed", &place.file);
         let mut seen = 0;
         while seen < 37 * round {
             let line = lines.next().expect("the child goes on until it is killed").unwrap();

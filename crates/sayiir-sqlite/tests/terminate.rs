@@ -9,11 +9,10 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Write as _};
-use std::process::{Command, Stdio};
+use std::io::Write as _;
 use std::sync::Arc;
 
-use common::{everything, open, place, request, session, wait};
+use common::{child, everything, open, place, request, session, wait};
 use sayiir_core::journal::EntryKind;
 use sayiir_core::workflow::{ConflictPolicy, WorkflowStatus};
 use sayiir_persistence::{NewEvent, StartOutcome, Store};
@@ -44,14 +43,7 @@ fn a_kill_in_the_middle_leaves_one_whole_run() {
     let place = place();
     let mut acknowledged = 0;
     for kill in 1..=KILLS {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child_that_replaces_a_run_until_it_is_killed", "--ignored", "--nocapture"])
-            .env("SAYIIR_TEST_FILE", &place.file)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (mut child, mut lines) = child("child_that_replaces_a_run_until_it_is_killed", &place.file);
         let mut seen = 0;
         while seen < kill {
             let line = lines.next().expect("the child goes on until it is killed").unwrap();

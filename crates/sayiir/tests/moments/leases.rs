@@ -9,7 +9,7 @@ use sayiir::prelude::*;
 use tokio::sync::{Notify, Semaphore};
 
 use super::hooked::{Call, HookedStore};
-use super::{flow, retried, soon, until};
+use super::{flow, gated, retried, soon, until};
 
 #[tokio::test]
 async fn news_of_others_make_no_writes() {
@@ -24,18 +24,7 @@ async fn news_of_others_make_no_writes() {
         }
         Box::pin(std::future::ready(true))
     });
-    let (note, wait) = (Arc::clone(&reached), Arc::clone(&gate));
-    let slow = flow("slow")
-        .then("slow", move |x: u32| {
-            let (note, wait) = (Arc::clone(&note), Arc::clone(&wait));
-            async move {
-                note.notify_one();
-                wait.notified().await;
-                Ok(x)
-            }
-        })
-        .build()
-        .unwrap();
+    let slow = flow("slow").then("slow", gated(&reached, &gate)).build().unwrap();
     let runner = CheckpointingRunner::from_shared(Arc::clone(&store)).with_lease(Duration::from_hours(1));
     let run = tokio::spawn(async move { runner.run(&slow, "a", 1).await });
     soon("the task", reached.notified()).await;
@@ -137,18 +126,8 @@ async fn a_renewal_that_failed_is_tried_again_before_the_lease_ends() {
         }
         Box::pin(std::future::ready(!first))
     });
-    let gate = Arc::new(Notify::new());
-    let wait = Arc::clone(&gate);
-    let slow = flow("slow")
-        .then("slow", move |x: u32| {
-            let wait = Arc::clone(&wait);
-            async move {
-                wait.notified().await;
-                Ok(x)
-            }
-        })
-        .build()
-        .unwrap();
+    let (begun, gate) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let slow = flow("slow").then("slow", gated(&begun, &gate)).build().unwrap();
     let runner = CheckpointingRunner::from_shared(store).with_lease(LEASE);
     let run = tokio::spawn(async move { runner.run(&slow, "a", 1).await });
     soon("the first renewal", asked.acquire()).await.unwrap().forget();

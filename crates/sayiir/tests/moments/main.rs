@@ -12,10 +12,12 @@ mod workers;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sayiir::core::future::BoxFuture;
 use sayiir::core::journal::EntryKind;
 use sayiir::core::transition::Transition;
 use sayiir::core::workflow::Typed;
 use sayiir::prelude::*;
+use tokio::sync::Notify;
 
 /// Long beside what is awaited, short beside a lease.
 const SOON: Duration = Duration::from_secs(5);
@@ -40,6 +42,19 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
         }
     })
     .await;
+}
+
+/// A task that says that it has begun, and waits until it may go on.
+fn gated(begun: &Arc<Notify>, gate: &Arc<Notify>) -> impl Fn(u32) -> BoxFuture<'static, Result<u32, BoxError>> + Send + Sync + 'static {
+    let (begun, gate) = (Arc::clone(begun), Arc::clone(gate));
+    move |x| {
+        let (begun, gate) = (Arc::clone(&begun), Arc::clone(&gate));
+        Box::pin(async move {
+            begun.notify_one();
+            gate.notified().await;
+            Ok(x + 1)
+        })
+    }
 }
 
 fn is_at(transitions: &[Transition], kind: EntryKind, node: &str) -> bool {

@@ -7,24 +7,12 @@ use std::time::Duration;
 use sayiir::prelude::*;
 use tokio::sync::Notify;
 
-use super::{flow, soon};
+use super::{flow, gated, soon};
 
 #[tokio::test]
 async fn a_join_that_is_given_up_can_be_made_again() {
-    let gate = Arc::new(Notify::new());
-    let (reached, begun, wait) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::clone(&gate));
-    let note = Arc::clone(&begun);
-    let slow = flow("slow")
-        .then("slow", move |x: u32| {
-            let (note, wait) = (Arc::clone(&note), Arc::clone(&wait));
-            async move {
-                note.notify_one();
-                wait.notified().await;
-                Ok(x)
-            }
-        })
-        .build()
-        .unwrap();
+    let (begun, gate, reached) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let slow = flow("slow").then("slow", gated(&begun, &gate)).build().unwrap();
     let store = InMemoryBackend::new();
     WorkflowClient::new(store.clone()).submit(&slow, "a", 1).await.unwrap();
     let worker = LocalWorker::builder(store.clone()).spawn(WorkflowSet::new().with(Arc::new(slow.clone()))).await.unwrap();
@@ -48,16 +36,9 @@ async fn a_join_that_is_given_up_can_be_made_again() {
 #[tokio::test]
 async fn a_worker_that_is_told_to_stop_ends_with_its_tasks_and_gives_the_rest_back() {
     let (begun, gate, second) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(AtomicU32::new(0)));
-    let (note, wait, counted) = (Arc::clone(&begun), Arc::clone(&gate), Arc::clone(&second));
+    let counted = Arc::clone(&second);
     let two = flow("two")
-        .then("one", move |x: u32| {
-            let (note, wait) = (Arc::clone(&note), Arc::clone(&wait));
-            async move {
-                note.notify_one();
-                wait.notified().await;
-                Ok(x + 1)
-            }
-        })
+        .then("one", gated(&begun, &gate))
         .then("two", move |x: u32| {
             counted.fetch_add(1, Ordering::SeqCst);
             async move { Ok(x + 1) }

@@ -12,6 +12,7 @@ mod stage;
 mod write;
 
 use sayiir_core::branch::{BranchId, RunNumber};
+use sayiir_core::time::Timestamp;
 
 use crate::error::StoreError;
 
@@ -30,6 +31,11 @@ pub fn missing_value(instance_id: Option<&str>, run: RunNumber, branch: &BranchI
 /// A question about a run whose journal is not there.
 pub fn unknown_run(run: RunNumber) -> StoreError {
     StoreError::misused(format!("run {run} is not in the store (it was replaced or deleted)"))
+}
+
+/// The time of a row that stands behind those of other branches, of which the last is of this time.
+pub fn time_behind(last: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    last.map_or(now, |last| now.max(Timestamp::from_micros(last.as_micros().saturating_add(1))))
 }
 
 /// Where the sub-steps of a task lie among the rows of its branch, in the order of node paths by bytes.

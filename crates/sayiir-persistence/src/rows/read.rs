@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use sayiir_core::DefinitionHash;
+use sayiir_core::attribute::SearchAttributes;
 use sayiir_core::branch::{BranchId, Head, JournalRef, LeaseId, Phase, Placement, RunNumber};
 use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::{EntryKind, JournalRow};
 use sayiir_core::priority::Priority;
 use sayiir_core::time::Timestamp;
+use sayiir_core::workflow::WorkflowStatus;
 
 use super::columns::{coded, maybe_number, maybe_ref, maybe_time, number, request, text, time};
 use super::{Columns, Stage};
-use crate::records::{BranchSummary, Progress, RunState};
+use crate::records::{BranchSummary, InstanceSummary, Progress, RunState};
 use crate::store::Definition;
 
 /// A row of the table of live branches.
@@ -194,6 +196,19 @@ impl InstanceRow {
     /// A recorded request that is not applied yet; cancel before pause.
     pub const fn requested(&self) -> Option<SignalKind> {
         self.stage.requested(self.cancel.is_some(), self.pause.is_some())
+    }
+
+    /// The recorded requests to cancel and to pause as an [`InstanceRecord`](crate::InstanceRecord) tells them.
+    pub fn told_requests(&self) -> (Option<SignalRequest>, Option<SignalRequest>) {
+        let cancel = self.cancel.clone().filter(|_| self.state() != Some(RunState::Cancelled));
+        let pause = self.request.clone().filter(|_| self.is_paused()).or_else(|| self.pause.clone());
+        (cancel, pause)
+    }
+
+    /// As a list shows it.
+    pub fn summary(self, status: WorkflowStatus, attributes: SearchAttributes) -> InstanceSummary {
+        let Self { run, instance_id, definition, created_at, updated_at, .. } = self;
+        InstanceSummary { instance_id, run, definition, status, created_at, updated_at, attributes }
     }
 }
 

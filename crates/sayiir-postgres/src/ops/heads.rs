@@ -4,6 +4,7 @@
 use sayiir_core::branch::{BranchId, Head, LeaseId, RunNumber};
 use sayiir_core::priority::Priority;
 use sayiir_core::time::Timestamp;
+use sayiir_persistence::rows::time_behind;
 use sqlx::Row;
 
 use crate::fault::Outcome;
@@ -75,7 +76,7 @@ pub(crate) async fn lock_all(tx: &mut Tx<'_>, run: RunNumber) -> Outcome<Option<
 /// Locks every head of a run, and says which time a row under the control branch has: behind every row of the branches it acts upon.
 pub(crate) async fn lock_for_control(tx: &mut Tx<'_>, run: RunNumber) -> Outcome<Timestamp> {
     let last = lock_all(tx, run).await?;
-    Ok(last.map_or(tx.now, |last| tx.now.max(Timestamp::from_micros(last.as_micros().saturating_add(1)))))
+    Ok(time_behind(last, tx.now))
 }
 
 /// Deletes every head of a run.

@@ -53,13 +53,14 @@ pub(crate) async fn instance(tx: &mut Tx<'_>, instance_id: &str) -> Outcome<Opti
     let placement = Placement { tags: tags(&started)?, priority: code(&started, "priority", Priority::from_u8)? };
     let status = status_with(tx, &found, if state == RunState::Running { &branches } else { &[] }).await?;
     let input: Bytes = journal::value(tx, found.run, &JournalRef::instance_input()).await?;
+    let (cancel_request, pause_request) = found.told_requests();
     Ok(Some(InstanceRecord {
         input,
         output: start::output(tx, &found).await?,
         first_node: text(&started, "first_node")?,
         placement,
-        cancel_request: found.cancel.clone().filter(|_| state != RunState::Cancelled),
-        pause_request: found.request.clone().filter(|_| state == RunState::Paused).or_else(|| found.pause.clone()),
+        cancel_request,
+        pause_request,
         branches,
         now: tx.now,
         summary: summary(tx, found, status).await?,
@@ -67,9 +68,8 @@ pub(crate) async fn instance(tx: &mut Tx<'_>, instance_id: &str) -> Outcome<Opti
 }
 
 async fn summary(tx: &mut Tx<'_>, instance: InstanceRow, status: WorkflowStatus) -> Outcome<InstanceSummary> {
-    let InstanceRow { run, instance_id, definition, created_at, updated_at, .. } = instance;
-    let attributes = attributes::of_run(tx, run).await?;
-    Ok(InstanceSummary { instance_id, run, definition, status, created_at, updated_at, attributes })
+    let attributes = attributes::of_run(tx, instance.run).await?;
+    Ok(instance.summary(status, attributes))
 }
 
 /// An instance as a list shows it.

@@ -3,15 +3,15 @@
 use sayiir_core::branch::{BranchId, Head, JournalRef, Phase, RunNumber};
 use sayiir_core::journal::EntryKind;
 use sayiir_core::time::Timestamp;
-use sayiir_persistence::rows::NewRow;
+use sayiir_persistence::rows::{NewRow, time_behind};
 use sayiir_persistence::{Rewind, RewindOutcome};
-use sqlx::{Connection, Row};
+use sqlx::Connection;
 
 use crate::fault::{Fault, Outcome};
 use crate::ops::heads::{self, Place};
 use crate::ops::journal;
 use crate::ops::{purge, start};
-use crate::rows::{InstanceRow, clean, db};
+use crate::rows::{InstanceRow, clean, db, maybe_time};
 use crate::tx::Tx;
 
 /// The number of the lane is made before the transaction: what a process remembers is committed.
@@ -74,8 +74,7 @@ async fn copy(tx: &mut Tx<'_>, rewind: &Rewind, run: RunNumber) -> Outcome<Times
          WHERE run = $1 AND ((branch = '0' AND revision <= $2) OR (branch > '0.' AND branch < '0/' AND split_part(branch, '.', 2)::bigint < $2))";
     sqlx::query(sql).bind(db(rewind.expected.0)).bind(db(rewind.keep)).bind(db(run.0)).execute(&mut *tx.conn).await?;
     let row = sqlx::query("SELECT max(at) AS last FROM journal WHERE run = $1").bind(db(run.0)).fetch_one(&mut *tx.conn).await?;
-    let last: Option<i64> = row.try_get("last")?;
-    Ok(last.map_or(tx.now, |last| tx.now.max(Timestamp::from_micros(last.saturating_add(1)))))
+    Ok(time_behind(maybe_time(&row, "last")?, tx.now))
 }
 
 /// Gives the instance's row, with its events and attributes, to the new run, and takes the old one's heads away.

@@ -6,6 +6,7 @@ use sayiir_core::branch::{BranchId, Head, LeaseId, RunNumber};
 use sayiir_core::priority::Priority;
 use sayiir_core::time::Timestamp;
 use sayiir_core::transition::Transition;
+use sayiir_persistence::rows::time_behind;
 
 use crate::fault::Outcome;
 use crate::rows::{Col, col};
@@ -142,7 +143,7 @@ pub(crate) fn move_all(tx: &Tx, run: RunNumber, holds: Holds, at: Timestamp) -> 
 pub(crate) fn control_time(tx: &Tx, run: RunNumber) -> Outcome<Timestamp> {
     let sql = "SELECT max(moved_at) FROM branch WHERE run = ?1";
     let last: Option<i64> = first(&tx.conn, sql, [Col(run)], |row| row.get(0))?.flatten();
-    Ok(last.map_or(tx.now, |last| tx.now.max(Timestamp::from_micros(last.saturating_add(1)))))
+    Ok(time_behind(last.map(Timestamp::from_micros), tx.now))
 }
 
 /// Whether an event of that name waits.

@@ -56,13 +56,14 @@ pub(crate) fn instance(look: Look<'_>, instance_id: &str) -> Outcome<Option<Inst
     let (first_node, placement) = started.ok_or_else(|| Fault::corrupt(format!("instance {instance_id:?} has no lane")))?;
     let status = status_with(look, &found, if state == RunState::Running { &branches } else { &[] })?;
     let input: Bytes = journal::value(look, found.run, &JournalRef::instance_input())?;
+    let (cancel_request, pause_request) = found.told_requests();
     Ok(Some(InstanceRecord {
         input,
         output: start::output(look, &found)?,
         first_node,
         placement,
-        cancel_request: found.cancel.clone().filter(|_| state != RunState::Cancelled),
-        pause_request: found.request.clone().filter(|_| state == RunState::Paused).or_else(|| found.pause.clone()),
+        cancel_request,
+        pause_request,
         branches,
         now: look.now,
         summary: summary(look, found, status)?,
@@ -70,9 +71,8 @@ pub(crate) fn instance(look: Look<'_>, instance_id: &str) -> Outcome<Option<Inst
 }
 
 fn summary(look: Look<'_>, instance: InstanceRow, status: WorkflowStatus) -> Outcome<InstanceSummary> {
-    let InstanceRow { run, instance_id, definition, created_at, updated_at, .. } = instance;
-    let attributes = attributes::of_run(look, run)?;
-    Ok(InstanceSummary { instance_id, run, definition, status, created_at, updated_at, attributes })
+    let attributes = attributes::of_run(look, instance.run)?;
+    Ok(instance.summary(status, attributes))
 }
 
 /// An instance as a list shows it.

@@ -3,7 +3,7 @@
 use sayiir_core::branch::{BranchId, Head, JournalRef, Phase, RunNumber};
 use sayiir_core::journal::EntryKind;
 use sayiir_core::time::Timestamp;
-use sayiir_persistence::rows::NewRow;
+use sayiir_persistence::rows::{NewRow, time_behind};
 use sayiir_persistence::{Rewind, RewindOutcome};
 
 use crate::fault::{Fault, Outcome};
@@ -67,7 +67,7 @@ fn copy(tx: &Tx, rewind: &Rewind, run: RunNumber) -> Outcome<Timestamp> {
     execute(&tx.conn, sql, (Col(rewind.expected), rewind.keep, Col(run)))?;
     let sql = "SELECT max(at) FROM journal WHERE run = ?1";
     let last: Option<i64> = first(&tx.conn, sql, [Col(run)], |row| row.get(0))?.flatten();
-    Ok(last.map_or(tx.now, |last| tx.now.max(Timestamp::from_micros(last.saturating_add(1)))))
+    Ok(time_behind(last.map(Timestamp::from_micros), tx.now))
 }
 
 /// Gives the instance's row, with its events and attributes, to the new run, and takes the old one's heads away.

@@ -132,6 +132,7 @@ impl RunningAttempt {
     async fn read_stored(&self, session: &Session, branch: &BranchView) -> Result<BTreeMap<Arc<str>, Bytes>, StoreError> {
         let (run, id) = (branch.run, branch.branch.clone());
         let read = ask(&*session.host, session.options.patience, || session.store.sub_steps(run, id.clone(), Arc::clone(&self.node)));
+        // Row by row: to sort them first, as `collect` does, is more code than the module for Workers has room for.
         let mut stored = BTreeMap::new();
         for (path, output) in read.await? {
             stored.insert(path, output);

@@ -178,8 +178,10 @@ impl Session {
 
     /// Leaves a part of a fork's children to whoever claims them, where that may help.
     fn offer_children(&self, transition: &mut Transition) -> Option<Offer<'_>> {
-        self.options.head_start?;
         let Next::Fork { head: _, children, keep } = &mut transition.next else { return None };
+        if !self.options.offers_branches {
+            return None;
+        }
         let share = children.len().div_ceil(2);
         let offer = if *keep > share && !transition.held { self.spread.offer() } else { None };
         if offer.is_some() {

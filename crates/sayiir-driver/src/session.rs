@@ -39,15 +39,16 @@ pub struct SessionOptions {
     /// Whether a request that is not answered for a whole lease counts as unavailable, and is asked again. False where the store
     /// sees to that by itself.
     pub bounded: bool,
-    /// How long others may take what failed here before this session takes it again; `None`: no longer than itself. One that gives
-    /// others this also leaves them a part of a fork's children first, for a far shorter moment.
+    /// How long others may take what failed here before this session takes it again; `None`: no longer than itself.
     pub head_start: Option<Duration>,
+    /// Whether a part of a fork's children is left to others for a moment, where some seem to be idle.
+    pub offers_branches: bool,
 }
 
 impl Default for SessionOptions {
     fn default() -> Self {
         let (ttl, patience) = (Duration::from_secs(10), Some(Duration::from_secs(30)));
-        Self { ttl, patience, tags: Arc::from([]), look: LOOK, bounded: true, head_start: None }
+        Self { ttl, patience, tags: Arc::from([]), look: LOOK, bounded: true, head_start: None, offers_branches: false }
     }
 }
 

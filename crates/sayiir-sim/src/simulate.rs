@@ -146,7 +146,8 @@ impl Town {
         let (link, workflows): (Arc<dyn Store>, _) = (Arc::new(self.link(process)), Arc::clone(&self.workflows));
         let head_start = self.world.one_in(2).then(|| Duration::from_millis(1 + self.world.below(100)));
         let look = Duration::from_millis(20 + self.world.below(200));
-        let options = SessionOptions { ttl: self.ttl, patience: None, look, head_start, ..SessionOptions::default() };
+        let offers_branches = self.world.one_in(2);
+        let options = SessionOptions { ttl: self.ttl, patience: None, look, head_start, offers_branches, ..SessionOptions::default() };
         let concurrency = 1 + usize::try_from(world.below(8)).unwrap_or(0);
         let worker = async move {
             if let Ok(session) = Session::open(link, host, options).await {

@@ -74,7 +74,13 @@ impl<B: Store> PooledWorker<B> {
 
     /// A worker over a store that others use too, still to be set up.
     pub fn from_shared(backend: Arc<B>, registry: TaskRegistry) -> PooledWorkerBuilder<B> {
-        let session = SessionOptions { ttl: CLAIM_TTL, patience: None, head_start: Some(HEAD_START), ..SessionOptions::default() };
+        let session = SessionOptions {
+            ttl: CLAIM_TTL,
+            patience: None,
+            head_start: Some(HEAD_START),
+            offers_branches: true,
+            ..SessionOptions::default()
+        };
         PooledWorkerBuilder(Self { backend, registry, worker_id: None, grace: GRACE, session, worker: WorkerOptions::default() })
     }
 

@@ -135,6 +135,7 @@ pub(crate) fn pooled() -> SessionOptions {
         ttl: Duration::from_mins(5),
         patience: None,
         head_start: Some(Duration::from_millis(100)),
+        offers_branches: true,
         ..SessionOptions::default()
     }
 }

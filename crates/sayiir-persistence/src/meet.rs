@@ -1,11 +1,25 @@
-//! For those who write a store: what a start or an import meets under an id, and how a run begins. Written once, for every store.
+//! For those who write a store: what a start, a transition or an import meets, and how a run begins. Written once, for every store.
 
 use sayiir_core::DefinitionHash;
 use sayiir_core::branch::{BranchId, Head, JournalRef, Phase, RunNumber};
 use sayiir_core::time::Timestamp;
 use sayiir_core::workflow::ConflictPolicy;
 
-use crate::store::{BranchView, Import, ImportOutcome, ImportState, StartOutcome, StartRun};
+use crate::store::{BranchView, CommitOutcome, Import, ImportOutcome, ImportState, Refusal, StartOutcome, StartRun};
+
+/// What the writer of a transition is told that does not meet its branch as the writer saw it.
+///
+/// `wrote`: the row that it would have written is there, by its lease. `goes_on`: whether the run that it names does, if the instance has that
+/// run. `holds`: it has a lease on the branch.
+pub const fn refused(wrote: bool, goes_on: Option<bool>, holds: bool) -> CommitOutcome {
+    match (wrote, goes_on, holds) {
+        (true, _, _) => CommitOutcome::AlreadyAccepted,
+        (false, None, _) => CommitOutcome::Refused(Refusal::Replaced),
+        (false, Some(false), _) => CommitOutcome::Refused(Refusal::Ended),
+        (false, Some(true), false) => CommitOutcome::Refused(Refusal::LeaseLost),
+        (false, Some(true), true) => CommitOutcome::Refused(Refusal::Moved),
+    }
+}
 
 /// What a start meets under an id that has a run.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use sayiir_core::branch::LeaseId;
 use sayiir_core::transition::Transition;
-use sayiir_persistence::{CommitOutcome, Refusal};
+use sayiir_persistence::CommitOutcome;
+use sayiir_persistence::meet::refused;
 
 use super::SqlStore;
 use super::fault::Outcome;
@@ -19,12 +20,6 @@ impl SqlStore {
         let row = rows.into_iter().next().unwrap_or_default();
         let mut columns = row.columns();
         let (wrote, status, held): (bool, Option<i64>, bool) = (columns.take()?, columns.take()?, columns.take()?);
-        Ok(match (wrote, status) {
-            (true, _) => CommitOutcome::AlreadyAccepted,
-            (false, None) => CommitOutcome::Refused(Refusal::Replaced),
-            (false, Some(1)) if held => CommitOutcome::Refused(Refusal::Moved),
-            (false, Some(1)) => CommitOutcome::Refused(Refusal::LeaseLost),
-            (false, Some(_)) => CommitOutcome::Refused(Refusal::Ended),
-        })
+        Ok(refused(wrote, status.map(|status| status == 1), held))
     }
 }

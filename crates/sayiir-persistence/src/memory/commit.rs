@@ -8,9 +8,10 @@ use sayiir_core::rules::{Rule, holds};
 use sayiir_core::time::Timestamp;
 use sayiir_core::transition::{Child, Entry, EventGuard, Next, Transition, Wake};
 
-use super::data::{Branch, Data, Run};
+use super::data::{Branch, Data, Life, Run};
 use super::index::Slot;
-use crate::store::{BranchView, CommitOutcome, Refusal, RunState};
+use crate::meet::refused;
+use crate::store::{BranchView, CommitOutcome, RunState};
 use crate::wakeups::News;
 
 impl Data {
@@ -114,16 +115,10 @@ impl Data {
         let Transition { instance_id, run: number, branch: id, revision, .. } = transition;
         let run = self.runs.get(number);
         let own = run.and_then(|run| run.journal.get(id, revision + 1)).is_some_and(|row| row.lease == Some(lease));
-        if own && holds(Rule::LooksForOwnRow) {
-            return CommitOutcome::AlreadyAccepted;
-        }
         let life = self.instances.get(instance_id).and_then(|instance| instance.life.as_ref());
-        let Some(life) = life.filter(|life| life.run == *number) else { return CommitOutcome::Refused(Refusal::Replaced) };
-        if !life.is_live() {
-            return CommitOutcome::Refused(Refusal::Ended);
-        }
+        let goes_on = life.filter(|life| life.run == *number).map(Life::is_live);
         let held = run.and_then(|run| run.branches.get(id)).is_some_and(|branch| branch.slot.lease == Some(lease));
-        CommitOutcome::Refused(if held { Refusal::Moved } else { Refusal::LeaseLost })
+        refused(own && holds(Rule::LooksForOwnRow), goes_on, held)
     }
 
     fn journal(&mut self, writer: &Writer, id: &BranchId, entry: Option<Entry>) {

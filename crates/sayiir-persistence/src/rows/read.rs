@@ -193,6 +193,14 @@ impl InstanceRow {
         }
     }
 
+    /// What waits to be applied once the recorded request of this kind is forgotten.
+    pub const fn requested_without(&self, kind: SignalKind) -> Option<SignalKind> {
+        match kind {
+            SignalKind::Cancel => self.stage.requested(false, self.pause.is_some()),
+            SignalKind::Pause => self.stage.requested(self.cancel.is_some(), false),
+        }
+    }
+
     /// A recorded request that is not applied yet; cancel before pause.
     pub const fn requested(&self) -> Option<SignalKind> {
         self.stage.requested(self.cancel.is_some(), self.pause.is_some())

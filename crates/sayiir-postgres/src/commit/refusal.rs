@@ -1,6 +1,7 @@
 //! Why transitions were refused, looked at in a statement that begins after the refusal: it sees whatever came in between.
 
-use sayiir_persistence::{CommitOutcome, Refusal};
+use sayiir_persistence::CommitOutcome;
+use sayiir_persistence::meet::refused;
 use sqlx::Row;
 
 use crate::commit::Member;
@@ -30,16 +31,6 @@ pub(crate) async fn reasons(tx: &mut Tx<'_>, members: &[&Member]) -> Outcome<Vec
     rows.iter().map(|row| outcome(|column| Ok(row.try_get(column)?))).collect()
 }
 
-/// In the order in which reasons are told.
 fn outcome(is: impl Fn(&str) -> Outcome<bool>) -> Outcome<CommitOutcome> {
-    if is("own")? {
-        return Ok(CommitOutcome::AlreadyAccepted);
-    }
-    let why = match (is("present")?, is("live")?, is("held")?) {
-        (false, _, _) => Refusal::Replaced,
-        (true, false, _) => Refusal::Ended,
-        (true, true, false) => Refusal::LeaseLost,
-        (true, true, true) => Refusal::Moved,
-    };
-    Ok(CommitOutcome::Refused(why))
+    Ok(refused(is("own")?, is("present")?.then_some(is("live")?), is("held")?))
 }

@@ -149,13 +149,8 @@ pub(crate) async fn requested(tx: &mut Tx<'_>, instance_id: &str, kind: SignalKi
 pub(crate) async fn clear(tx: &mut Tx<'_>, instance_id: &str, kind: SignalKind) -> Outcome<()> {
     let Some(instance) = tx.lock(instance_id).await? else { return Ok(()) };
     record(tx, instance.run, kind, None).await?;
-    let mut after = instance.clone();
-    match kind {
-        SignalKind::Cancel => after.cancel = None,
-        SignalKind::Pause => after.pause = None,
-    }
-    let requested = after.requested();
-    if instance.is_live() && requested != instance.requested() {
+    let requested = instance.requested_without(kind);
+    if requested != instance.requested() {
         let holds = Holds { requested: requested.is_some(), paused: instance.is_paused() };
         heads::lock_all(tx, instance.run).await?;
         heads::move_all(tx, instance.run, holds, tx.now).await?;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use sayiir_core::branch::{BranchId, Head, JournalRef, LeaseId, Phase, Placement};
 use sayiir_core::time::Timestamp;
 use sayiir_core::transition::{Child, EventGuard, Next, Transition, Wake};
+use sayiir_persistence::meet::refused;
 use sayiir_persistence::rows::NewRow;
-use sayiir_persistence::{BranchView, CommitOutcome, Refusal, RunState};
+use sayiir_persistence::{BranchView, CommitOutcome, RunState};
 
 use crate::fault::{Fault, Outcome};
 use crate::ops::heads::{self, Place};
@@ -108,18 +109,11 @@ fn instance_allows(tx: &Tx, transition: &Transition) -> Outcome<bool> {
 /// Why not; unless it was applied already.
 fn refusal(tx: &Tx, lease: LeaseId, transition: &Transition) -> Outcome<CommitOutcome> {
     let Transition { instance_id, run, branch, revision, entry: _, guard: _, held: _, next: _ } = transition;
-    if journal::wrote(tx, lease, *run, branch, revision + 1)? {
-        return Ok(CommitOutcome::AlreadyAccepted);
-    }
-    let instance = find_instance(&tx.conn, instance_id)?;
-    let Some(instance) = instance.filter(|instance| instance.run == *run && instance.stage != Stage::MailOnly) else {
-        return Ok(CommitOutcome::Refused(Refusal::Replaced));
-    };
-    if !instance.is_live() {
-        return Ok(CommitOutcome::Refused(Refusal::Ended));
-    }
+    let wrote = journal::wrote(tx, lease, *run, branch, revision + 1)?;
+    let instance = find_instance(&tx.conn, instance_id)?.filter(|instance| instance.run == *run);
+    let goes_on = instance.and_then(|instance| instance.state()).map(RunState::is_live);
     let held = find_branch(&tx.conn, *run, branch)?.is_some_and(|row| row.lease == Some(lease));
-    Ok(CommitOutcome::Refused(if held { Refusal::Moved } else { Refusal::LeaseLost }))
+    Ok(refused(wrote, goes_on, held))
 }
 
 /// An allowed transition on its way into the tables.

@@ -137,13 +137,8 @@ pub(crate) fn requested(look: Look<'_>, instance_id: &str, kind: SignalKind) -> 
 pub(crate) fn clear(tx: &mut Tx, instance_id: &str, kind: SignalKind) -> Outcome<()> {
     let Some(instance) = find_instance(&tx.conn, instance_id)? else { return Ok(()) };
     record(tx, instance.run, kind, None)?;
-    let mut after = instance.clone();
-    match kind {
-        SignalKind::Cancel => after.cancel = None,
-        SignalKind::Pause => after.pause = None,
-    }
-    let requested = after.requested();
-    if instance.is_live() && requested != instance.requested() {
+    let requested = instance.requested_without(kind);
+    if requested != instance.requested() {
         let holds = Holds { requested: requested.is_some(), paused: instance.is_paused() };
         heads::move_all(tx, instance.run, holds, tx.now)?;
         announce(tx, &instance);

@@ -17,7 +17,7 @@ use crate::apart::Apart;
 use crate::commit::{Caps, Committers};
 use crate::connect::{check_server, check_settings, listening_pool, parse, pool_options, tuned};
 use crate::core::{Core, Mode};
-use crate::fault::{Fault, Outcome, misused, unavailable};
+use crate::fault::{Fault, Outcome};
 use crate::groups::Groups;
 use crate::options::{PoolOptions, PostgresOptions, check_schema_name};
 use crate::schema;
@@ -110,7 +110,7 @@ impl<C> PostgresBackend<C> {
 
     async fn launch(pool: PgPoolOptions, connect: PgConnectOptions, options: PostgresOptions) -> Result<Self, StoreError> {
         let runtime = Handle::try_current();
-        let runtime = runtime.map_err(|_| misused("a PostgreSQL store is opened within a tokio runtime"))?;
+        let runtime = runtime.map_err(|_| StoreError::misused("a PostgreSQL store is opened within a tokio runtime"))?;
         let listening = listening_pool(connect.clone());
         let pool = pool.connect_lazy_with(connect.clone());
         let origin = prepare(&pool, &options).await.map_err(Fault::into_store_error)?;
@@ -186,7 +186,7 @@ impl<C> PostgresBackend<C> {
             asked.await.unwrap_or_else(|error| {
                 let what =
                     if error.is_panic() { "an operation of the store panicked" } else { "the store's runtime has ended; connect again" };
-                Err(unavailable(what))
+                Err(StoreError::unavailable(what))
             })
         })
     }

@@ -7,7 +7,7 @@ use sayiir_persistence::StoreError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 
-use crate::fault::{Fault, Outcome, misused};
+use crate::fault::{Fault, Outcome};
 use crate::options::{PoolOptions, PostgresOptions};
 
 /// The oldest server that the store works with, as `server_version_num` gives it.
@@ -34,7 +34,9 @@ const PLANNER: &[(&str, &str)] = &[
 /// Reads a database URL. What it holds is in no message.
 pub(crate) fn parse(url: &str) -> Result<PgConnectOptions, StoreError> {
     let parsed = PgConnectOptions::from_str(url);
-    parsed.map_err(|_| misused("the database URL cannot be read; it should look like postgres://user:password@host:5432/database"))
+    parsed.map_err(|_| {
+        StoreError::misused("the database URL cannot be read; it should look like postgres://user:password@host:5432/database")
+    })
 }
 
 /// A connection's options with what the store needs.

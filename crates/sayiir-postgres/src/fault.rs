@@ -70,14 +70,6 @@ impl Fault {
     }
 }
 
-pub(crate) fn unavailable(reason: impl Into<String>) -> StoreError {
-    StoreError::unavailable(reason)
-}
-
-pub(crate) fn misused(reason: impl Into<String>) -> StoreError {
-    StoreError::misused(reason)
-}
-
 /// Sorts an error of the database or of the way to it.
 pub(crate) fn sort(error: sqlx::Error) -> StoreError {
     if let sqlx::Error::Database(told) = &error {
@@ -85,7 +77,7 @@ pub(crate) fn sort(error: sqlx::Error) -> StoreError {
         return sort_told(&code, &message, error);
     }
     if matches!(&error, sqlx::Error::Encode(_) | sqlx::Error::InvalidArgument(_)) {
-        return misused(format!("a value cannot be sent to PostgreSQL ({error})"));
+        return StoreError::misused(format!("a value cannot be sent to PostgreSQL ({error})"));
     }
     if is_unreadable(&error) {
         let reason = "a stored value is not what this build can read".to_owned();
@@ -129,9 +121,9 @@ fn sort_told(code: &str, message: &str, error: sqlx::Error) -> StoreError {
         "25006" => return StoreError::ReadOnly { reason: format!("the server accepts no writes ({message})") },
         "42501" => {
             let advice = "grant the role what the guide to PostgreSQL lists";
-            return misused(format!("the database role lacks a privilege ({message}); {advice}"));
+            return StoreError::misused(format!("the database role lacks a privilege ({message}); {advice}"));
         }
-        "3D000" => return misused(format!("there is no such database ({message}); create it first")),
+        "3D000" => return StoreError::misused(format!("there is no such database ({message}); create it first")),
         "3F000" | "42P01" => {
             return StoreError::Schema {
                 found: "gone".to_owned(),
@@ -145,7 +137,9 @@ fn sort_told(code: &str, message: &str, error: sqlx::Error) -> StoreError {
         }
         "08P01" if message.contains("startup parameter") => {
             let advice = "connect to the server itself, or see the guide to PostgreSQL on PgBouncer";
-            return misused(format!("a pooler on the way to the server refuses what the connection is opened with ({message}); {advice}"));
+            return StoreError::misused(format!(
+                "a pooler on the way to the server refuses what the connection is opened with ({message}); {advice}"
+            ));
         }
         "26000" | "42P05" => {
             "a prepared statement is not where this connection left it: a pooler on the way to the server must keep sessions (pool_mode=session)"
@@ -165,9 +159,9 @@ fn sort_told(code: &str, message: &str, error: sqlx::Error) -> StoreError {
 
 fn sort_class(code: &str, message: &str, error: sqlx::Error) -> StoreError {
     match code.get(..2).unwrap_or_default() {
-        "28" => misused(format!("the server refuses the role or its password ({message})")),
-        "22" => misused(format!("PostgreSQL cannot hold a value ({message})")),
-        "54" => misused(format!("a value goes beyond a limit of PostgreSQL ({message})")),
+        "28" => StoreError::misused(format!("the server refuses the role or its password ({message})")),
+        "22" => StoreError::misused(format!("PostgreSQL cannot hold a value ({message})")),
+        "54" => StoreError::misused(format!("a value goes beyond a limit of PostgreSQL ({message})")),
         "23" => {
             let reason = "stored rows contradict each other (a constraint was violated)".to_owned();
             StoreError::Corrupt { reason, source: Some(error.into()) }
@@ -176,9 +170,4 @@ fn sort_class(code: &str, message: &str, error: sqlx::Error) -> StoreError {
         "53" => StoreError::Unavailable { reason: "the server is out of resources; ask again".to_owned(), source: Some(error.into()) },
         _ => StoreError::Unavailable { reason: "the server refused the request".to_owned(), source: Some(error.into()) },
     }
-}
-
-/// The same error once more, for the other members of a batch.
-pub(crate) fn again(error: &StoreError) -> StoreError {
-    error.again()
 }

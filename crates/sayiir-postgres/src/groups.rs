@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use crate::announce::say_the_rest;
 use crate::commit::Caps;
 use crate::core::{Core, Mode, Operation};
-use crate::fault::{Outcome, Remedy, again, unavailable};
+use crate::fault::{Outcome, Remedy};
 use crate::tx::Tx;
 
 /// The members of a group are compared with each other: beyond this a statement costs more than two.
@@ -75,7 +75,9 @@ impl<G: Grouped> Groups<G> {
             // If the workers are gone with their runtime, the answer says so.
             let _ = way.send(Job { request: Arc::new(request), reply });
         }
-        Box::pin(async move { answer.await.unwrap_or_else(|_| Err(unavailable("the store's runtime has ended; connect again"))) })
+        Box::pin(
+            async move { answer.await.unwrap_or_else(|_| Err(StoreError::unavailable("the store's runtime has ended; connect again"))) },
+        )
     }
 
     fn way_of(&self, instance_id: &str) -> usize {
@@ -134,7 +136,7 @@ async fn serve<G: Grouped>(core: &Arc<Core>, group: Vec<Job<G>>) {
             Remedy::Tell => {
                 let error = fault.into_store_error();
                 for job in group {
-                    tell(job.reply, Err(again(&error)));
+                    tell(job.reply, Err(error.again()));
                 }
             }
         },

@@ -7,8 +7,6 @@ use std::time::Duration;
 use sayiir_core::time::Clock;
 use sayiir_persistence::{Limits, StoreError};
 
-use crate::fault::misused;
-
 /// The sizes and times of the pool of connections. What is `None` is as said.
 ///
 /// ```
@@ -143,7 +141,7 @@ pub(crate) fn check_schema_name(schema: &str) -> Result<(), StoreError> {
     if begins_well && schema.len() <= 48 && schema.chars().all(plain) && !schema.starts_with("pg_") {
         return Ok(());
     }
-    Err(misused(format!(
+    Err(StoreError::misused(format!(
         "{schema:?} cannot be the schema of a store: use lower-case letters, digits and `_`, at most 48, beginning with a letter and not with `pg_`"
     )))
 }

@@ -12,7 +12,7 @@ use sayiir_persistence::{BranchView, CommitOutcome, StoreError};
 use sqlx::Row;
 
 use crate::commit::{Member, columns, fail, refusal};
-use crate::fault::{Outcome, Remedy, again};
+use crate::fault::{Outcome, Remedy};
 use crate::ops::{lanes, views};
 use crate::rows::code;
 use crate::tx::{News, Tx};
@@ -36,7 +36,7 @@ pub(crate) async fn apply(tx: &mut Tx<'_>, members: &[&Member]) -> Vec<Told> {
         }
         Err(fault) => {
             let error = fault.into_store_error();
-            members.iter().map(|_| Err(again(&error))).collect()
+            members.iter().map(|_| Err(error.again())).collect()
         }
     }
 }
@@ -206,7 +206,7 @@ async fn readied_parents(tx: &mut Tx<'_>, members: &[&Member], verdicts: &[Verdi
             }
             Err(fault) => {
                 let error = fault.into_store_error();
-                readied.extend(keys.into_iter().map(|(run, branch)| ((lease, run, branch), Err(again(&error)))));
+                readied.extend(keys.into_iter().map(|(run, branch)| ((lease, run, branch), Err(error.again()))));
             }
         }
     }
@@ -221,7 +221,7 @@ async fn reasons(tx: &mut Tx<'_>, refused: &[&Member]) -> Vec<Told> {
         Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
         Err(fault) => {
             let error = fault.into_store_error();
-            refused.iter().map(|_| Err(again(&error))).collect()
+            refused.iter().map(|_| Err(error.again())).collect()
         }
     }
 }

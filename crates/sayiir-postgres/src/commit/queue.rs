@@ -16,7 +16,7 @@ use crate::commit::Member;
 use crate::commit::apply::{Told, apply};
 use crate::commit::batch::{self, Caps};
 use crate::core::Core;
-use crate::fault::{Fault, again, unavailable};
+use crate::fault::Fault;
 use crate::tx::Tx;
 
 /// So many statements in a row keep their connection; then others of the pool have their turn.
@@ -65,7 +65,8 @@ impl Committers {
         async move {
             let mut outcomes = Vec::with_capacity(answers.len());
             for answer in answers {
-                outcomes.push(answer.await.unwrap_or_else(|_| Err(unavailable("the store's runtime has ended; connect again")))?);
+                outcomes
+                    .push(answer.await.unwrap_or_else(|_| Err(StoreError::unavailable("the store's runtime has ended; connect again")))?);
             }
             Ok(outcomes)
         }
@@ -110,7 +111,7 @@ async fn serve(core: &Core, conn: &mut Option<PoolConnection<Postgres>>, batch: 
             Err(error) => {
                 let error = Fault::from(error).into_store_error();
                 for job in batch {
-                    tell(job.reply, Err(again(&error)));
+                    tell(job.reply, Err(error.again()));
                 }
                 return false;
             }

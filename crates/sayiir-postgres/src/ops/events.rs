@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use sayiir_core::branch::RunNumber;
-use sayiir_persistence::{NewEvent, RunState, SendOutcome};
+use sayiir_persistence::{NewEvent, RunState, SendOutcome, StoreError};
 
 use crate::fault::{Fault, Outcome};
 use crate::ops::queries;
@@ -60,7 +60,7 @@ async fn expect(tx: &mut Tx<'_>, instance_id: &str) -> Outcome<InstanceRow> {
         // Somebody may delete it again before it is locked.
         sqlx::query(EXPECT).bind(instance_id).bind(tx.now.as_micros()).execute(&mut *tx.conn).await?;
     }
-    Err(Fault::Store(crate::fault::unavailable(format!("instance {instance_id:?} is deleted again and again; ask again"))))
+    Err(Fault::Store(StoreError::unavailable(format!("instance {instance_id:?} is deleted again and again; ask again"))))
 }
 
 /// A repeated send is told so even after the instance has ended: its first send was accepted.

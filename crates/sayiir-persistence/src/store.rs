@@ -22,6 +22,8 @@ use sayiir_core::workflow::{ConflictPolicy, WorkflowStatus};
 
 pub use crate::control::*;
 use crate::error::StoreError;
+pub use crate::filter::*;
+pub use crate::health::*;
 pub use crate::import::*;
 pub use crate::operations::*;
 pub use crate::records::*;

@@ -4,34 +4,13 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { Miniflare } from "miniflare";
-import { bundle } from "../test/harness.mjs";
+import { LimitsWorker } from "../test/limits.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const modules = await bundle(join(here, "../test/limits-worker.mjs"));
 
-async function start() {
-  const worker = new Miniflare({
-    modulesRoot: "/",
-    modules: modules.map((module) => ({ ...module, path: `/${module.path}` })),
-    compatibilityDate: "2026-04-01",
-    compatibilityFlags: ["nodejs_als"],
-    cf: false,
-    telemetry: { enabled: false },
-    host: "127.0.0.1",
-    port: 0,
-    d1Databases: { DB: "db" },
-    durableObjects: { OBJECTS: { className: "Objects", useSQLite: true } },
-  });
-  await worker.ready;
-  return worker;
-}
-
-async function call(worker, asked) {
+async function timed(worker, asked) {
   const began = performance.now();
-  const response = await worker.dispatchFetch("http://worker/", { method: "POST", body: JSON.stringify(asked) });
-  const { ok, error } = await response.json();
-  if (error) throw new Error(error);
+  const ok = await worker.call(asked);
   return { ok, ms: performance.now() - began };
 }
 
@@ -45,16 +24,16 @@ tell("wasm, KiB as gzip", (gzipSync(wasm, { level: 9 }).length / 1024).toFixed(0
 const cold = [];
 const again = [];
 for (let round = 0; round < 5; round += 1) {
-  const worker = await start();
-  cold.push((await call(worker, { method: "warm", input: 1 })).ms);
-  again.push((await call(worker, { method: "warm", input: 1 })).ms);
-  await worker.dispose();
+  const worker = await LimitsWorker.start();
+  cold.push((await timed(worker, { method: "warm", input: 1 })).ms);
+  again.push((await timed(worker, { method: "warm", input: 1 })).ms);
+  await worker.end();
 }
 tell("first request of an isolate (workflow of 1 step, no store), ms", median(cold).toFixed(1));
 tell("the same again, ms", median(again).toFixed(1));
 
-const worker = await start();
-const run = (flow, id) => call(worker, { method: "run", flow, id, input: 0, options: { counted: true } });
+const worker = await LimitsWorker.start();
+const run = (flow, id) => timed(worker, { method: "run", flow, id, input: 0, options: { counted: true } });
 await run("short", "warm");
 const [d1, objects, shorts] = [[], [], []];
 let spent;
@@ -65,8 +44,8 @@ for (let round = 0; round < 5; round += 1) {
   [spent, spentShort] = [long.ok.spent, short.ok.spent];
   d1.push((long.ms - short.ms) / 99);
   shorts.push(short.ms);
-  const begin = await call(worker, { method: "object", flow: "short", id: `object-${round}`, input: 0 });
-  const object = await call(worker, { method: "object", flow: "steps", id: `object-${round}-s`, input: 0 });
+  const begin = await timed(worker, { method: "run", store: "object", flow: "short", id: `object-${round}`, input: 0 });
+  const object = await timed(worker, { method: "run", store: "object", flow: "steps", id: `object-${round}-s`, input: 0 });
   objects.push((object.ms - begin.ms) / 99);
 }
 const perStep = (key) => ((spent[key] - spentShort[key]) / 99).toFixed(2);
@@ -75,4 +54,4 @@ tell("D1: a run of 1 step: batches / statements / rows read / written", Object.v
 tell("D1: each step more, ms", median(d1).toFixed(2));
 tell("D1: each step more: batches / statements / rows read / written", ["batches", "statements", "read", "written"].map(perStep).join(" / "));
 tell("Durable Object: each step more, ms", median(objects).toFixed(2));
-await worker.dispose();
+await worker.end();

@@ -32,6 +32,16 @@ export function durable(storage: DurableObjectStorage, wrote: () => void): Datab
   };
 }
 
+/**
+ * Makes all that is held in an object's SQLite due at once, and says whether anything was. The leases stay, so that whoever takes it counts a
+ * crash. Called when everybody who held something there is gone.
+ */
+export function expireLeases(storage: DurableObjectStorage): boolean {
+  if (storage.sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'sayiir_branch_leased'").toArray().length === 0) return false;
+  const expire = "UPDATE sayiir_branch SET run_at = ?1 WHERE lease IS NOT NULL AND run_at > ?1 RETURNING 1";
+  return storage.sql.exec(expire, Date.now() * 1000).toArray().length > 0;
+}
+
 /** Bytes come as a buffer or as a list of numbers. */
 function value(value: unknown): unknown {
   if (value instanceof ArrayBuffer) return new Uint8Array(value);

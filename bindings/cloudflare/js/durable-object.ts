@@ -2,7 +2,8 @@
 
 import type { Workflow, WorkflowStatus } from "@sayiir/flow-js";
 import { DurableObject } from "cloudflare:workers";
-import { durable } from "./database.js";
+import { engine } from "./core.js";
+import { durable, expireLeases } from "./database.js";
 import {
   Engine,
   type EngineOptions,
@@ -36,6 +37,15 @@ const AT_ONCE = 100;
 export abstract class SayiirDurableObject<Env = unknown> extends DurableObject<Env> {
   /** When the alarm is set for, as far as is known. */
   #alarmAt: number | undefined;
+
+  /** The instance of the engine that it was last asked with. */
+  #generation: number | undefined;
+
+  /** Goes on at once with what an object of this id held before: it was evicted, or its code was replaced, or it crashed. */
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#takeOver();
+  }
 
   /** The workflows whose instances this object runs; of several versions of one, the first starts new instances. */
   abstract workflows(): readonly Workflow[];
@@ -137,9 +147,22 @@ export abstract class SayiirDurableObject<Env = unknown> extends DurableObject<E
     return found;
   }
 
+  /**
+   * Frees what is held by those who are gone. An id has one object at a time, so a new one finds only leases of dead ones. Should one of
+   * them still be finishing something, the platform refuses its writes; and if it did not, the engine would: whoever takes the branch raises
+   * its revision and has the lease from then on, and a renewal before that is a lease as good as any.
+   */
+  #takeOver(): void {
+    if (expireLeases(this.ctx.storage)) this.#setAlarm();
+  }
+
   /** Asks the engine. An error has its code in its name: on the other side of the RPC it is the begin of the text, and no class is left. */
   async #answer<T>(ask: (engine: Engine) => Promise<T>, options: EngineOptions = {}): Promise<T> {
     const database = durable(this.ctx.storage, () => this.#setAlarm());
+    const { generation } = engine();
+    // A panic has ended all drives of the engine's last instance.
+    if (this.#generation !== undefined && this.#generation !== generation) this.#takeOver();
+    this.#generation = generation;
     try {
       return await ask(new Engine(database, this.ctx, { ...this.engineOptions(), ...options }));
     } catch (error) {

@@ -36,9 +36,9 @@ export interface ResumeAllOptions {
   /** The most that is taken up in one call; 10 unless set. */
   readonly limit?: number;
   /**
-   * The most seconds after which an instance must be taken up that an isolate left which is gone; 300 unless set. It is taken up as soon as
-   * its lease is over, which is earlier: a `staleAfter` that is shorter than `leaseMs` is refused, for nobody can tell before that whether
-   * the isolate is gone.
+   * The most seconds that an instance may lie which an isolate left that is gone; 300, or `leaseMs` where that is longer, unless set. Such an
+   * instance is due as soon as its lease has ended, at most `leaseMs` after the isolate went. So this makes nothing due sooner, and an instance
+   * that an isolate still drives is never stale, however long its task takes; but what leases of this length cannot keep is refused.
    */
   readonly staleAfter?: number;
   readonly timeBudgetMs?: number;
@@ -149,8 +149,8 @@ export class Engine {
 
   /** Drives on what is due, signalled, or was left by an isolate that is gone: call it from a cron trigger. */
   async resumeAll(workflows: Workflow | readonly Workflow[], options: ResumeAllOptions = {}): Promise<Resumed> {
-    const { limit = 10, staleAfter = 300, timeBudgetMs = this.#options.timeBudgetMs } = options;
-    this.#checkStale(staleAfter);
+    const { limit = 10, staleAfter, timeBudgetMs = this.#options.timeBudgetMs } = options;
+    if (staleAfter !== undefined) this.#checkStale(staleAfter);
     return await this.#call((core) => {
       const flows = new (engine().wasm.Flows)();
       for (const workflow of Array.isArray(workflows) ? workflows : [workflows]) flows.add(flowOf(workflow));

@@ -72,4 +72,5 @@ test("d1: a staleAfter that leases cannot keep is refused", async () => {
   await refused(world.call("d1", "resumeAll", [["linear"], { staleAfter: 1 }]), wrong);
   await refused(world.call("d1", "resumeAll", [["linear"], { staleAfter: -1 }]), wrong);
   await world.call("d1", "resumeAll", [["linear"], { staleAfter: 1 }], { engine: { leaseMs: 1000 } });
+  await world.call("d1", "resumeAll", [["linear"]], { engine: { leaseMs: 600_000 } });
 });

@@ -10,7 +10,10 @@ import { reference } from "./reference.mjs";
 const flows = makeFlows(async () => {});
 
 /** Short, so that what an evicted isolate held is soon found. */
-const engine = { leaseMs: 2000 };
+const short = { leaseMs: 2000 };
+
+/** A fresh object waits for no lease of the one before it. */
+const engineOf = (store) => (store === "do" ? {} : short);
 
 const CASES = [
   ["linear", 1],
@@ -40,10 +43,10 @@ async function send(world, store, id, signals) {
 }
 
 /** Starts an instance and drives it to its end, unless the isolate goes before. */
-function drive(world, store, name, id, input, options) {
+function drive(world, store, name, id, input, options, wanted) {
   return world
     .call(store, "run", [name, id, input], options)
-    .then(() => world.finish(store, name, id, options))
+    .then(() => world.finish(store, name, id, options, wanted))
     .catch((error) => error);
 }
 
@@ -60,6 +63,7 @@ async function insist(ask) {
 
 /** The caller, who got no answer, asks again. Gives the paths that ran in the new isolate. */
 async function goOn(world, store, name, input, id, expected) {
+  const engine = engineOf(store);
   await insist(() => world.call(store, "run", [name, id, input], { engine: { ...engine, conflictPolicy: "use_existing" } }));
   const status = await insist(() => world.finish(store, name, id, { engine }));
   assert.deepEqual(status, { status: "completed", output: expected.output }, id);
@@ -67,7 +71,7 @@ async function goOn(world, store, name, input, id, expected) {
 }
 
 /** An undisturbed run's writes, and every place before and after one of them. */
-async function placesOf(world, store, name, input, signals) {
+async function placesOf(world, store, name, input, signals, engine = engineOf(store)) {
   const probe = newId("probe");
   await send(world, store, probe, signals);
   const status = await drive(world, store, name, probe, input, { tag: probe, engine });
@@ -76,6 +80,12 @@ async function placesOf(world, store, name, input, signals) {
   assert.ok(writes >= 2, `${name} made ${writes} writes`);
   const places = Array.from({ length: writes }, (_, n) => ["before", "after"].map((when) => ({ id: newId(`${name}-${when}-${n + 1}`), at: n + 1, when }))).flat();
   return { writes, places };
+}
+
+/** Every place was come to, save by those that needed fewer writes: how often one looks whether a time has come varies. */
+function allMet(world, places, met) {
+  assert.ok(met.size >= 4, `${met.size} of ${places.length} were met`);
+  for (const { id, at } of places) assert.ok(met.has(id) || world.writes(id) < at, `${id} was not met, and made ${world.writes(id)} writes`);
 }
 
 /** Some at a time. */
@@ -94,16 +104,16 @@ for (const [name, input, signals = {}] of CASES) {
     try {
       const expected = await reference(flows[name], input, signals);
       // One instance for each place, all held there; then the isolate goes, and with it all that was under way.
-      const { writes, places } = await placesOf(world, "d1", name, input, signals);
-      let held = 0;
+      const { places } = await placesOf(world, "d1", name, input, signals);
+      const held = new Set();
       await each(places, async (place) => {
         const { id, at, when } = place;
         await send(world, "d1", id, signals);
-        const hit = world.hold(id, at, when).then(() => (held += 1));
-        await Promise.race([hit, drive(world, "d1", name, id, input, { tag: id, engine })]);
+        const hit = world.hold(id, at, when).then(() => held.add(id));
+        await Promise.race([hit, drive(world, "d1", name, id, input, { tag: id, engine: short }, () => !held.has(id))]);
         place.stored = await storedPaths(world, "d1", id);
       });
-      assert.ok(held >= writes, `${held} of ${places.length} were held`);
+      allMet(world, places, held);
       await world.restart();
 
       await each(places, async ({ id, stored }) => {
@@ -133,7 +143,7 @@ for (const store of ["d1", "do"]) {
           const { id, path } = one;
           await send(world, store, id, signals);
           const there = world.next((told) => told.instanceId === id && told.nodePath === path);
-          void drive(world, store, name, id, input, { engine });
+          void drive(world, store, name, id, input, { engine: engineOf(store) });
           await there;
           one.stored = await storedPaths(world, store, id);
         });
@@ -156,23 +166,23 @@ for (const [name, input, signals = {}] of CASES) {
     const world = await new World().start();
     try {
       const expected = await reference(flows[name], input, signals);
-      const { writes, places } = await placesOf(world, "do", name, input, signals);
-      let thrown = 0;
+      const { places } = await placesOf(world, "do", name, input, signals);
+      const thrown = new Set();
       await each(places, async ({ id, at, when }) => {
         await send(world, "do", id, signals);
         let [stored, ranBefore] = [[], 0];
         void world.hold(id, at, when, "abort", async () => {
           stored = await storedPaths(world, "do", id);
           ranBefore = world.ran.length;
-          thrown += 1;
+          thrown.add(id);
         });
-        await drive(world, "do", name, id, input, { tag: id, engine });
+        await drive(world, "do", name, id, input, { tag: id });
         await goOn(world, "do", name, input, id, expected);
         const again = world.ran.slice(ranBefore).filter((one) => one.instanceId === id).map(({ nodePath }) => nodePath);
         for (const path of stored) assert.ok(!again.includes(path), `${id}: ${path} was stored and ran again`);
         assert.deepEqual([...new Set(world.pathsOf(id))].toSorted(), expected.ran.toSorted(), id);
       });
-      assert.ok(thrown >= writes, `${thrown} of ${places.length} were thrown away`);
+      allMet(world, places, thrown);
     } finally {
       await world.end();
     }
@@ -185,15 +195,17 @@ for (const store of ["d1", "do"]) {
       const world = await new World().start();
       try {
         const expected = await reference(flows[name], input, signals);
-        const { writes, places } = await placesOf(world, store, name, input, signals);
-        let lost = 0;
+        // Where an answer to a claim is lost, its lease is waited for; but no step may run twice for a machine that is slow.
+        const engine = { leaseMs: 4000 };
+        const { places } = await placesOf(world, store, name, input, signals, engine);
+        const lost = new Set();
         await each(places, async ({ id, at, when }) => {
           await send(world, store, id, signals);
-          void world.hold(id, at, when, "lose").then(() => (lost += 1));
+          void world.hold(id, at, when, "lose").then(() => lost.add(id));
           assert.deepEqual(await drive(world, store, name, id, input, { tag: id, engine }), { status: "completed", output: expected.output }, id);
           assert.deepEqual(world.pathsOf(id).toSorted(), expected.ran.toSorted(), `${id}: each step once`);
         });
-        assert.ok(lost >= writes, `${lost} of ${places.length} were lost`);
+        allMet(world, places, lost);
       } finally {
         await world.end();
       }

@@ -52,6 +52,24 @@ export async function bundle(entry = join(here, "worker.mjs")) {
   }
 }
 
+/** Starts a worker. Where nothing says where its storage is, that ends with it. */
+export async function serve(modules, options = {}) {
+  const worker = new Miniflare({
+    modulesRoot: "/",
+    modules: modules.map((module) => ({ ...module, path: `/${module.path}` })),
+    compatibilityDate: "2026-04-01",
+    compatibilityFlags: ["nodejs_als"],
+    cf: false,
+    telemetry: { enabled: false },
+    host: "127.0.0.1",
+    port: 0,
+    d1Databases: { DB: "db" },
+    ...options,
+  });
+  await worker.ready;
+  return worker;
+}
+
 /** What came back as an error from the worker. */
 export class Refused extends Error {
   constructor({ name, message, stack, code, classes }) {
@@ -83,22 +101,12 @@ export class World {
     modules ??= await bundle();
     this.isolate += 1;
     const isolate = this.isolate;
-    this.#mf = new Miniflare({
-      modulesRoot: "/",
-      modules: modules.map((module) => ({ ...module, path: `/${module.path}` })),
-      compatibilityDate: "2026-04-01",
-      compatibilityFlags: ["nodejs_als"],
-      cf: false,
-      telemetry: { enabled: false },
-      host: "127.0.0.1",
-      port: 0,
-      d1Databases: { DB: "db" },
+    this.#mf = await serve(modules, {
       d1Persist: join(this.#persist, "d1"),
       durableObjects: { INSTANCES: { className: "Instances", useSQLite: true } },
       durableObjectsPersist: join(this.#persist, "do"),
       serviceBindings: { TEST: (request) => this.#answer(request, isolate) },
     });
-    await this.#mf.ready;
     return this;
   }
 
@@ -173,15 +181,17 @@ export class World {
       return Response.json((act === "hang" ? await forever() : act) ?? {});
     }
     const { tag, when } = told;
+    // Writes overlap: each is known by its number, from before it to after it.
     if (when === "before") this.#passed.set(tag, this.writes(tag) + 1);
+    const number = when === "before" ? this.writes(tag) : told.number;
     const hold = this.#holds.get(tag);
-    if (hold && hold.at === this.writes(tag) && hold.when === when) {
+    if (hold && hold.at === number && hold.when === when) {
       this.#holds.delete(tag);
       await hold.meet();
       hold.hit();
-      return hold.act ? Response.json({ act: hold.act }) : await forever();
+      return hold.act ? Response.json({ act: hold.act, number }) : await forever();
     }
-    return Response.json({});
+    return Response.json({ number });
   }
 
   /** The names of the tasks that an instance ran, in order. */
@@ -194,10 +204,14 @@ export class World {
     return this.ran.filter((one) => one.instanceId === instanceId).map(({ nodePath }) => nodePath);
   }
 
-  /** Goes on with an instance until it has ended or waits for what nobody sends; waits no longer than the times it names. */
-  async finish(store, workflow, id, options = {}) {
+  /**
+   * Goes on with an instance until it has ended or waits for what nobody sends, or the world no longer wants to; waits no longer than the
+   * times it names.
+   */
+  async finish(store, workflow, id, options = {}, wanted = () => true) {
     const deadline = Date.now() + 30_000;
     for (;;) {
+      if (!wanted()) throw new Error(`${id} is no longer wanted`);
       const status = await this.call(store, "resume", [workflow, id], options);
       if (!["in_progress", "waiting"].includes(status.status) && !(status.status === "awaiting_signal" && status.wakeAt)) return status;
       if (Date.now() > deadline) throw new Error(`${id} has not ended: ${JSON.stringify(status)}`);
@@ -210,7 +224,7 @@ export const newId = (name = "i") => `${name}-${randomUUID().slice(0, 8)}`;
 
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-function deferred() {
+export function deferred() {
   let resolve;
   const promise = new Promise((done) => (resolve = done));
   return { promise, resolve };

@@ -24,20 +24,18 @@ export class Objects extends SayiirDurableObject {
   }
 }
 
-async function perform(env, { method, flow, id, input, options, engineOptions }) {
+async function perform(env, { method, store, flow, id, input, options, engineOptions }) {
   if (method === "warm") return await runWorkflow(short, input);
+  const object = () => env.OBJECTS.get(env.OBJECTS.idFromName(id));
   if (method === "panic") {
     // One run is under way when the engine panics.
-    const engine = await Engine.create(env.DB, engineOptions);
-    const running = engine.run(long, id, 400).then(() => "completed", (error) => `${error.name}: ${error.message}`);
+    const begun = store === "object" ? object().run("long", id, 400, engineOptions) : (await Engine.create(env.DB, engineOptions)).run(long, id, 400);
+    const running = begun.then(() => "completed", (error) => `${error.name}: ${error.message}`);
     await rest(150);
     const panic = await failByPanic("a mistake of ours").then(() => "nothing", (error) => `${error.name}: ${error.message}`);
     return { running: await running, panic };
   }
-  if (method === "object") {
-    const stub = env.OBJECTS.get(env.OBJECTS.idFromName(id));
-    return await stub.run(flow, id, input);
-  }
+  if (store === "object") return method === "run" ? await object().run(flow, id, input) : await object()[method](id);
   const engine = await Engine.create(counted(env.DB), engineOptions);
   const began = Object.assign({}, counts);
   const answer = await (method === "run" ? engine.run(flows[flow], id, input, options) : method === "resume" ? engine.resume(flows[flow], id, options) : engine[method](id));

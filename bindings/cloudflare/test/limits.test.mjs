@@ -1,39 +1,15 @@
 // A call ends before its work does: by its time budget, or because the engine panics. The work goes on with the next call.
 
 import assert from "node:assert/strict";
-import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { Miniflare } from "miniflare";
-import { bundle, newId, pause } from "./harness.mjs";
+import { newId, pause } from "./harness.mjs";
+import { LimitsWorker } from "./limits.mjs";
 
 let worker;
+before(async () => (worker = await LimitsWorker.start()));
+after(async () => await worker?.end());
 
-before(async () => {
-  const modules = await bundle(join(dirname(fileURLToPath(import.meta.url)), "limits-worker.mjs"));
-  worker = new Miniflare({
-    modulesRoot: "/",
-    modules: modules.map((module) => ({ ...module, path: `/${module.path}` })),
-    compatibilityDate: "2026-04-01",
-    compatibilityFlags: ["nodejs_als"],
-    cf: false,
-    telemetry: { enabled: false },
-    host: "127.0.0.1",
-    port: 0,
-    d1Databases: { DB: "db" },
-    durableObjects: { OBJECTS: { className: "Objects", useSQLite: true } },
-  });
-  await worker.ready;
-});
-
-after(async () => await worker?.dispose());
-
-async function call(asked) {
-  const response = await worker.dispatchFetch("http://worker/", { method: "POST", body: JSON.stringify(asked) });
-  const { ok, error } = await response.json();
-  if (error) throw new Error(error);
-  return ok;
-}
+const call = (asked) => worker.call(asked);
 
 /** Calls `resume` until the instance has ended; says how often. */
 async function resumed(flow, id, options) {
@@ -78,4 +54,11 @@ test("a panic of the engine fails the calls that are on their way, and the isola
   // Again, for the second instance of the engine can panic, too.
   await call({ method: "panic", id: newId("panic"), engineOptions: { leaseMs: 1000 } });
   assert.deepEqual(await call({ method: "resume", flow: "short", id: other }), { status: "completed", output: 2 });
+});
+
+test("a panic while an object drives: its next call goes on at once, however long the lease", async () => {
+  const id = newId("panic");
+  const { running } = await call({ method: "panic", store: "object", id, engineOptions: { leaseMs: 600_000 } });
+  assert.match(running, /the engine panicked/);
+  assert.deepEqual(await call({ method: "resume", store: "object", id }), { status: "completed", output: "done" });
 });

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { newId, pause, World } from "./harness.mjs";
+import { deferred, newId, pause, World } from "./harness.mjs";
 
 const world = new World();
 before(() => world.start());
@@ -61,6 +61,42 @@ test("d1: what an evicted isolate left is found, of several workflows in one cal
   }
 });
 
+test("d1: staleAfter after its isolate went, the very next call takes an instance up", async () => {
+  const own = await new World().start();
+  try {
+    const id = newId("stale");
+    own.tasks.set("two", () => (own.isolate === 1 ? "hang" : {}));
+    const there = own.next((told) => told.instanceId === id && told.name === "two");
+    own.call("d1", "run", ["linear", id, 1], { engine: { leaseMs: 1000 } }).catch(() => "thrown away");
+    await there;
+    await own.stop();
+    await pause(1000);
+    await own.start();
+    const told = await own.call("d1", "resumeAll", [["linear"], { staleAfter: 1 }], { engine: { leaseMs: 1000 } });
+    assert.deepEqual(told, { resumed: [id], failed: [] });
+    assert.equal((await own.call("d1", "status", [id])).status, "completed");
+  } finally {
+    await own.end();
+  }
+});
+
+test("d1: what an isolate still drives is not stale, however long its task takes", async () => {
+  const id = newId("slow");
+  const engine = { leaseMs: 500 };
+  const { promise: ended, resolve: end } = deferred();
+  world.tasks.set("two", ({ instanceId }) => (instanceId === id ? ended : {}));
+  const there = world.next((told) => told.instanceId === id && told.name === "two");
+  const driven = world.call("d1", "run", ["linear", id, 1], { engine });
+  await there;
+  await pause(2000);
+  const { resumed } = await world.call("d1", "resumeAll", [["linear"], { staleAfter: 1 }], { engine });
+  assert.ok(!resumed.includes(id), "it was taken from the isolate that drives it");
+  end({});
+  assert.equal((await driven).status, "completed");
+  world.tasks.delete("two");
+  assert.deepEqual(world.namesOf(id), ["one", "two", "three"]);
+});
+
 test("d1: one broken instance does not stop the rest", async () => {
   const own = await new World().start();
   try {
@@ -116,6 +152,32 @@ test("do: delays, backoff and signal timeouts wake by themselves", async () => {
   world.tasks.delete("try");
   for (const [id, output] of [[delay, 20], [signal, { approval: null }], [flaky, 2]]) {
     assert.deepEqual(await settled(id), { status: "completed", output });
+  }
+});
+
+test("do: a fresh object goes on at once with what the last one held, and counts a crash", { timeout: 60_000 }, async () => {
+  const own = await new World().start();
+  try {
+    // Held for ten minutes.
+    const id = newId("evicted");
+    const { promise: looked, resolve: go } = deferred();
+    own.tasks.set("two", () => (own.isolate === 1 ? "hang" : looked));
+    const there = own.next((told) => told.instanceId === id && told.name === "two");
+    own.call("do", "run", ["linear", id, 1]).catch(() => "thrown away");
+    await there;
+    assert.deepEqual(await own.call("do", "crashes", [id]), [0]);
+    await own.restart();
+    const again = own.next((told) => told.instanceId === id && told.name === "two");
+    const end = own.next((told) => told.instanceId === id && told.name === "three");
+    // Whatever makes the object begin.
+    assert.equal((await own.call("do", "status", [id])).status, "in_progress");
+    await again;
+    assert.deepEqual(await own.call("do", "crashes", [id]), [1]);
+    go();
+    await end;
+    assert.deepEqual(own.namesOf(id), ["one", "two", "two", "three"]);
+  } finally {
+    await own.end();
   }
 });
 

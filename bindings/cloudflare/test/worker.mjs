@@ -13,7 +13,7 @@ import {
 } from "@sayiir/cloudflare";
 import { decodePayload, encodePayload } from "@sayiir/flow-js";
 import { env } from "cloudflare:workers";
-import { ask, obey, watch } from "./faulty-database.mjs";
+import { pass, watch } from "./faulty-database.mjs";
 import { makeFlows } from "./flows.mjs";
 
 const flows = makeFlows(async (name) => {
@@ -59,9 +59,11 @@ export default {
 };
 
 export class Instances extends SayiirDurableObject {
-  /** Short, so that what an evicted isolate held is soon found. */
+  /** So long that a test would fail that waited for its end: a fresh object waits for none of those before it. */
+  #leaseMs = 600_000;
+
   engineOptions() {
-    return { leaseMs: 1000 };
+    return { leaseMs: this.#leaseMs };
   }
 
   workflows() {
@@ -71,8 +73,15 @@ export class Instances extends SayiirDurableObject {
   /** With a tag, the test is asked before and after each write of this object, until the object is thrown away. */
   async run(workflow, id, input, { tag, ...options } = {}) {
     if (tag) watch(this.ctx, tag);
+    this.#leaseMs = options.leaseMs ?? this.#leaseMs;
     if (workflow === "deadly") objects.set(id, this.ctx);
     return await super.run(workflow, id, input, options);
+  }
+
+  /** How often in a row whoever held a branch of an instance was lost. */
+  crashes(id) {
+    const sql = "SELECT b.crashes FROM sayiir_branch b JOIN sayiir_instance i ON i.run = b.run WHERE i.instance_id = ?";
+    return this.ctx.storage.sql.exec(sql, id).toArray().map(({ crashes }) => crashes);
   }
 }
 
@@ -108,17 +117,18 @@ async function perform(store, method, args, { tag, object, untyped, engine: opti
 
 /** A database that asks the test before and after each of its batches. */
 function watched(db, tag, counts) {
-  const gate = async (when) => obey(await ask(tag, when));
   return new Proxy(db, {
     get(target, key) {
       if (key === "batch") {
         return async (statements) => {
           counts.batches += 1;
           counts.queries += statements.length;
-          await gate("before");
-          const result = await target.batch(statements);
-          await gate("after");
-          return result;
+          const number = await pass(tag, "before");
+          try {
+            return await target.batch(statements);
+          } finally {
+            await pass(tag, "after", number);
+          }
         };
       }
       const value = Reflect.get(target, key, target);

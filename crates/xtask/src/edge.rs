@@ -75,7 +75,19 @@ pub(crate) fn run(args: &EdgeArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     let browser = browser()?;
-    shell::run(npm().args(["test", "--silent"]).env(BROWSER, browser))
+    shell::run(npm().args(["test", "--silent"]).env(BROWSER, browser))?;
+    conformance()
+}
+
+/// The suite of all stores, on D1 and on Durable Objects of the real workerd.
+fn conformance() -> anyhow::Result<()> {
+    const TEST: &[&str] = &["--package", CRATE, "--test", "workerd"];
+    shell::run(shell::cargo().args(["clippy", "--quiet", "--no-deps"]).args(TEST).args(["--", "-D", "warnings"]))?;
+    // Built before, for what is run is ended when it takes too long.
+    shell::run(shell::cargo().args(["test", "--no-run", "--quiet"]).args(TEST))?;
+    let mut command = Command::new("node");
+    command.arg(bindings().join("cloudflare/workerd/run.mjs")).arg(shell::cargo().get_program()).args(["test", "--quiet"]).args(TEST);
+    shell::run(&mut command).context("the store does not pass the suite on workerd")
 }
 
 /// The browser for the tests of the example's page. Debian's is installed where none is there: those tests are never left out.

@@ -16,6 +16,8 @@ pub use value::{Row, Value};
 
 /// A database that runs lists of statements, each list as one transaction.
 ///
+/// The columns of a statement have different names, of which none is a number where there are several: D1 gives them by name.
+///
 /// Of SQLite it asks `RETURNING`, `json_each` and recursive queries; of a statement, at most 100 parameters.
 pub trait Sql: MaybeSend + MaybeSync + 'static {
     /// Runs the statements in order as one transaction: all of them, or none if one fails. Gives the rows of each.

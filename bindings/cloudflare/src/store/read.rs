@@ -101,8 +101,9 @@ impl SqlStore {
 
     /// The same without the values, which are not read.
     pub(super) async fn outline(self, run: RunNumber, after: Option<(Timestamp, JournalRef)>, limit: usize) -> Outcome<Vec<JournalRow>> {
-        let sql = "SELECT run, branch, revision, lease, kind, node, attempt, NULL, NULL, same_branch, same_revision, error, at \
-                   FROM sayiir_journal WHERE run = ?1 AND (at, branch, revision) > (?2, ?3, ?4) ORDER BY at, branch, revision LIMIT ?5";
+        let sql = "SELECT run, branch, revision, lease, kind, node, attempt, NULL AS output, NULL AS handed_on, \
+                   same_branch, same_revision, error, at FROM sayiir_journal WHERE run = ?1 AND (at, branch, revision) > (?2, ?3, ?4) \
+                   ORDER BY at, branch, revision LIMIT ?5";
         self.paged(sql, run, after, limit).await
     }
 

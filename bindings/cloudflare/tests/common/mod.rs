@@ -62,12 +62,23 @@ impl ToSql for Bound<'_> {
 fn rows(conn: &Connection, statement: &Statement) -> rusqlite::Result<Vec<Row>> {
     let mut prepared = conn.prepare_cached(&statement.sql)?;
     let columns = prepared.column_count();
+    assert_names(&prepared);
     let params = rusqlite::params_from_iter(statement.params.iter().map(Bound));
     let found = prepared.query_map(params, |row| {
         let values = (0..columns).map(|index| row.get_ref(index).map(value));
         values.collect::<rusqlite::Result<Vec<_>>>().map(Row)
     })?;
     found.collect()
+}
+
+/// D1 gives a row as an object, whose keys are the names of its columns: one of two namesakes is lost there, and numbers come first.
+fn assert_names(prepared: &rusqlite::Statement<'_>) {
+    let mut names: Vec<_> = prepared.column_names().collect();
+    assert!(names.len() < 2 || names.iter().all(|name| name.parse::<u32>().is_err()), "columns out of order: {names:?}");
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all, "namesakes among columns: {names:?}");
 }
 
 fn value(value: ValueRef<'_>) -> Value {

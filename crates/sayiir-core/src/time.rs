@@ -1,7 +1,7 @@
 //! Time as a value. Nothing in this crate reads a clock; a [`Clock`] is handed in where one is needed.
 
 use std::fmt;
-use std::ops::Add;
+use std::ops::{Add, Sub};
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -37,6 +37,15 @@ impl Add<Duration> for Timestamp {
     }
 }
 
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    /// Saturates at the beginning of time.
+    fn sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&DateTime::<Utc>::from(*self).to_rfc3339_opts(SecondsFormat::Micros, true))
@@ -59,4 +68,18 @@ impl From<DateTime<Utc>> for Timestamp {
 pub trait Clock: Send + Sync {
     /// The time now.
     fn now(&self) -> Timestamp;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_has_two_ends() {
+        let at = Timestamp::from_micros(5);
+        assert_eq!((at + Duration::from_micros(2), at - Duration::from_micros(7)), (Timestamp(7), Timestamp(-2)));
+        assert_eq!(at + Duration::MAX, Timestamp(i64::MAX));
+        assert_eq!(at - Duration::MAX, Timestamp(5 - i64::MAX));
+        assert_eq!(Timestamp(-5) - Duration::MAX, Timestamp(i64::MIN));
+    }
 }

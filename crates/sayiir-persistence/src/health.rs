@@ -145,8 +145,7 @@ pub struct SessionHealth {
 impl SessionHealth {
     /// When it last took or renewed a lease, if it holds any: never after the store's now.
     pub fn renewed_at(&self, now: Timestamp) -> Option<Timestamp> {
-        let ttl = i64::try_from(self.ttl?.as_micros()).ok()?;
-        Some(Timestamp::from_micros(self.leased_until?.as_micros().saturating_sub(ttl)).min(now))
+        Some((self.leased_until? - self.ttl?).min(now))
     }
 }
 
@@ -186,6 +185,8 @@ pub struct BranchHealth {
     pub crashes: u32,
 }
 
+/// A lease's length where a session has never named one.
+pub const UNNAMED_TTL: Duration = Duration::from_secs(30);
 /// A session that holds no lease is forgotten when it was not seen for so long.
 pub const SESSION_IDLE: Duration = Duration::from_hours(24);
 /// A session without a process of its own (process id 0) that holds no lease is forgotten when it was not seen for so long.

@@ -117,7 +117,7 @@ fn has(query: &mut Query, filter: &AttributeFilter) {
 
 fn age(query: &mut Query, column: &str, range: AgeRange, now: Timestamp) {
     let AgeRange { at_least, at_most } = range;
-    let ago = |age: Duration| Value::from(now.as_micros().saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX)));
+    let ago = |age: Duration| Value::from(now - age);
     if let Some(age) = at_least {
         query.push(" AND i.", []).push(column, []).push(" <= ?", [ago(age)]);
     }

@@ -58,8 +58,7 @@ impl SqlStore {
     /// Removes instances that ended long ago. Their journals go piece by piece, with this and with what comes later.
     pub(super) async fn purge_ended(self, request: PurgeRequest) -> Outcome<u64> {
         let PurgeRequest { workflow, ended_for, limit } = request;
-        let micros = i64::try_from(ended_for.as_micros()).unwrap_or(i64::MAX);
-        let until = Timestamp::from_micros(self.now().as_micros().saturating_sub(micros));
+        let until = self.now() - ended_for;
         let mut statements: Vec<_> = PURGE.iter().map(|sql| statement!(*sql, until, workflow.as_ref(), limit)).collect();
         statements.extend(delete_some());
         let mut answers = self.batch(statements).await?;

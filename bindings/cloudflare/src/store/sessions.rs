@@ -34,8 +34,8 @@ impl SqlStore {
                 "DELETE FROM sayiir_session WHERE lease IN (SELECT s.lease FROM sayiir_session s WHERE s.seen_at <= ?1 \
                  AND (s.pid = 0 OR s.seen_at <= ?2) AND NOT EXISTS (SELECT 1 FROM sayiir_branch b WHERE b.lease = s.lease) \
                  ORDER BY s.seen_at LIMIT ?3)",
-                before(now, CALL_IDLE),
-                before(now, SESSION_IDLE),
+                now - CALL_IDLE,
+                now - SESSION_IDLE,
                 FORGOTTEN_AT_ONCE,
             ),
         ];
@@ -63,9 +63,5 @@ impl SqlStore {
 pub(super) fn remember_ttl(lease: LeaseId, ttl: Duration, now: Timestamp) -> Statement {
     let micros = i64::try_from(ttl.as_micros()).unwrap_or(i64::MAX);
     let sql = "UPDATE sayiir_session SET ttl = ?2, seen_at = ?3 WHERE lease = ?1 AND (ttl IS NOT ?2 OR seen_at <= ?4)";
-    statement!(sql, lease, micros, now, before(now, SEEN_EVERY))
-}
-
-fn before(at: Timestamp, duration: Duration) -> Timestamp {
-    Timestamp::from_micros(at.as_micros().saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
+    statement!(sql, lease, micros, now, now - SEEN_EVERY)
 }

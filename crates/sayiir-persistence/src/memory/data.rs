@@ -20,10 +20,7 @@ use super::journal::Journal;
 use crate::error::StoreError;
 use crate::rows::Stage;
 use crate::status::status_of;
-use crate::store::{BranchSummary, BranchView, Definition, EventHead, Process, Progress, RunState};
-
-/// A lease's length where a session has never named one.
-const DEFAULT_TTL: Duration = Duration::from_secs(30);
+use crate::store::{BranchSummary, BranchView, Definition, EventHead, Process, Progress, RunState, UNNAMED_TTL};
 
 /// A row of the table of live branches.
 #[derive(Debug)]
@@ -192,7 +189,7 @@ pub(super) struct Data {
 
 impl Data {
     pub(super) fn ttl(&self, lease: LeaseId) -> Duration {
-        self.sessions.get(&lease).and_then(|session| session.ttl).unwrap_or(DEFAULT_TTL)
+        self.sessions.get(&lease).and_then(|session| session.ttl).unwrap_or(UNNAMED_TTL)
     }
 
     pub(super) fn remember_ttl(&mut self, lease: LeaseId, ttl: Duration) {

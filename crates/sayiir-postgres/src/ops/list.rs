@@ -8,7 +8,7 @@ use sqlx::{Postgres, QueryBuilder};
 
 use crate::fault::Outcome;
 use crate::ops::queries;
-use crate::rows::{db, instance_row, micros, most};
+use crate::rows::{db, instance_row, most};
 use crate::tx::Tx;
 
 /// How many instances a page has if the caller does not say.
@@ -104,7 +104,7 @@ fn has(query: &mut QueryBuilder<Postgres>, filter: &AttributeFilter) {
 
 fn age(tx: &Tx<'_>, query: &mut QueryBuilder<Postgres>, column: &str, range: AgeRange) {
     let AgeRange { at_least, at_most } = range;
-    let ago = |age: Duration| tx.now.as_micros().saturating_sub(micros(age));
+    let ago = |age: Duration| (tx.now - age).as_micros();
     if let Some(age) = at_least {
         query.push(" AND ").push(column).push(" <= ").push_bind(ago(age));
     }

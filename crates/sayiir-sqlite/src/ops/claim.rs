@@ -75,7 +75,7 @@ fn due_by_rank(look: Look<'_>, lanes: &[i64], ageing: Duration, limit: usize) ->
         let later = ageing.saturating_mul(u32::from(priority - 1));
         for lane in lanes {
             let full = due.last().filter(|_| due.len() >= limit).map(|last| last.rank);
-            let until = full.map_or(look.now, |rank| look.now.min(before(rank, later)));
+            let until = full.map_or(look.now, |rank| look.now.min(rank - later));
             let arm = rows(look.conn, DUE_IN_LANE, (lane, priority, Col(until), most), |row| {
                 let run_at: Timestamp = col(row, "run_at")?;
                 Ok(Due { rank: run_at + later, run_at, run: col(row, "run")?, branch: branch_id(row, "branch")? })
@@ -88,10 +88,6 @@ fn due_by_rank(look: Look<'_>, lanes: &[i64], ageing: Duration, limit: usize) ->
         }
     }
     Ok(due)
-}
-
-fn before(at: Timestamp, duration: Duration) -> Timestamp {
-    Timestamp::from_micros(at.as_micros().saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
 }
 
 fn due_of_instance(look: Look<'_>, instance_id: &str, limit: usize) -> Outcome<Vec<Due>> {

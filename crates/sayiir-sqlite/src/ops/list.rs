@@ -4,7 +4,6 @@
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use sayiir_core::branch::RunNumber;
-use sayiir_core::time::Timestamp;
 use sayiir_persistence::{AgeRange, AttributeFilter, AttributeTest, InstanceFilter, InstanceSummary, ListOrder, RunState, running_sql};
 use std::sync::Arc;
 use std::time::Duration;
@@ -180,10 +179,7 @@ fn is_in(state: RunState) -> &'static str {
 
 fn ages(look: Look<'_>, query: &mut Query, column: &str, range: AgeRange) {
     let AgeRange { at_least, at_most } = range;
-    let ago = |age: Duration| {
-        let micros = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
-        Value::Integer(Timestamp::from_micros(look.now.as_micros().saturating_sub(micros)).as_micros())
-    };
+    let ago = |age: Duration| Value::Integer((look.now - age).as_micros());
     if let Some(age) = at_least {
         query.and(&format!("+i.{column} <= ?"), [ago(age)]);
     }

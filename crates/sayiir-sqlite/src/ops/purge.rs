@@ -38,8 +38,7 @@ pub(crate) const ENDED: &str = "SELECT run, updated_at FROM instance INDEXED BY 
 /// Removes instances that ended long ago; their journals go later.
 pub(crate) fn ended(tx: &mut Tx, request: &PurgeRequest) -> Outcome<u64> {
     let PurgeRequest { workflow, ended_for, limit } = request;
-    let micros = i64::try_from(ended_for.as_micros()).unwrap_or(i64::MAX);
-    let until = Timestamp::from_micros(tx.now.as_micros().saturating_sub(micros));
+    let until = tx.now - *ended_for;
     let most = i64::try_from(*limit).unwrap_or(i64::MAX);
     let sql = "SELECT id FROM definition WHERE ?1 IS NULL OR name = ?1";
     let definitions: Vec<i64> = rows(&tx.conn, sql, [workflow], |row| row.get(0))?;

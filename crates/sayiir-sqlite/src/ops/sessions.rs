@@ -4,16 +4,12 @@ use std::time::Duration;
 
 use rusqlite::Row;
 use sayiir_core::branch::LeaseId;
-use sayiir_core::time::Timestamp;
-use sayiir_persistence::{CALL_IDLE, FORGOTTEN_AT_ONCE, Process, SEEN_EVERY, SESSION_IDLE};
+use sayiir_persistence::{CALL_IDLE, FORGOTTEN_AT_ONCE, Process, SEEN_EVERY, SESSION_IDLE, UNNAMED_TTL};
 
 use crate::fault::Outcome;
 use crate::rows::{Col, col};
 use crate::tx::{Look, Tx, execute, first, next_number, rows};
 use crate::writer::BEFORE_TIME;
-
-/// A lease's length where a session has never named one.
-const DEFAULT_TTL: Duration = Duration::from_secs(30);
 
 pub(crate) fn open(tx: &Tx, process: &Process) -> Outcome<LeaseId> {
     forget(tx)?;
@@ -31,12 +27,8 @@ fn forget(tx: &Tx) -> Outcome<()> {
                WHERE s.seen_at <= ?1 AND (s.pid = 0 OR s.seen_at <= ?2) \
                AND NOT EXISTS (SELECT 1 FROM branch b WHERE b.lease = s.lease) ORDER BY s.seen_at LIMIT ?3)";
     let most = i64::try_from(FORGOTTEN_AT_ONCE).unwrap_or(i64::MAX);
-    execute(&tx.conn, sql, (Col(before(tx.now, CALL_IDLE)), Col(before(tx.now, SESSION_IDLE)), most))?;
+    execute(&tx.conn, sql, (Col(tx.now - CALL_IDLE), Col(tx.now - SESSION_IDLE), most))?;
     Ok(())
-}
-
-fn before(at: Timestamp, duration: Duration) -> Timestamp {
-    Timestamp::from_micros(at.as_micros().saturating_sub(micros(duration)))
 }
 
 fn micros(duration: Duration) -> i64 {
@@ -60,7 +52,7 @@ pub(crate) fn ttl(tx: &mut Tx, lease: LeaseId) -> Outcome<Duration> {
         return Ok(*ttl);
     }
     let stored: Option<u64> = first(&tx.conn, "SELECT ttl FROM session WHERE lease = ?1", [Col(lease)], |row| row.get(0))?.flatten();
-    let ttl = stored.map_or(DEFAULT_TTL, Duration::from_micros);
+    let ttl = stored.map_or(UNNAMED_TTL, Duration::from_micros);
     tx.memo.ttls.insert(lease, (ttl, BEFORE_TIME));
     Ok(ttl)
 }
@@ -71,7 +63,7 @@ pub(crate) fn remember_ttl(tx: &mut Tx, lease: LeaseId, ttl: Duration) -> Outcom
         return Ok(());
     }
     let sql = "UPDATE session SET ttl = ?2, seen_at = ?3 WHERE lease = ?1 AND (ttl IS NOT ?2 OR seen_at <= ?4)";
-    execute(&tx.conn, sql, (Col(lease), micros(ttl), Col(tx.now), Col(before(tx.now, SEEN_EVERY))))?;
+    execute(&tx.conn, sql, (Col(lease), micros(ttl), Col(tx.now), Col(tx.now - SEEN_EVERY)))?;
     tx.memo.ttls.insert(lease, (ttl, tx.now));
     Ok(())
 }

@@ -1,14 +1,5 @@
 //! Writers that meet at the worst moment: one waits for the other's lock, with a snapshot from before. Each test holds a row,
 //! waits until the server says that somebody waits for it, and lets go.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::wildcard_enum_match_arm,
-    clippy::indexing_slicing,
-    reason = "a test says what went wrong by panicking"
-)]
-
-mod common;
 
 use std::sync::Arc;
 
@@ -23,7 +14,7 @@ use sayiir_postgres::PostgresBackend;
 use sayiir_store_testkit::wait;
 use sqlx::PgConnection;
 
-use common::*;
+use crate::common::*;
 
 struct Scene {
     store: PostgresBackend,

@@ -1,13 +1,4 @@
 //! What one process changes, another hears at once; and who hears nothing asks nothing.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::wildcard_enum_match_arm,
-    clippy::indexing_slicing,
-    reason = "a test says what went wrong by panicking"
-)]
-
-mod common;
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +10,7 @@ use sayiir_pg_testserver::{Settings, shared};
 use sayiir_store_testkit::wait;
 use sqlx::PgConnection;
 
-use common::*;
+use crate::common::*;
 
 /// Waits for an announcement.
 #[track_caller]

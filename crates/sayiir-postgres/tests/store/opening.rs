@@ -1,20 +1,11 @@
 //! How a store is made, migrated, refused, and opened by roles with few rights.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::wildcard_enum_match_arm,
-    clippy::indexing_slicing,
-    reason = "a test says what went wrong by panicking"
-)]
-
-mod common;
 
 use sayiir_persistence::{Store, StoreError};
 use sayiir_pg_testserver::shared;
 use sayiir_postgres::{PgPool, PostgresBackend, PostgresOptions};
 use sayiir_store_testkit::wait;
 
-use common::*;
+use crate::common::*;
 
 fn try_open(url: &str, options: PostgresOptions) -> Result<PostgresBackend, StoreError> {
     RUNTIME.block_on(PostgresBackend::open_with(url, options))

@@ -1,4 +1,4 @@
-//! What is written together, and what is written when something goes wrong.
+//! The store as its callers and the processes beside it meet it: opened, written to together and at the same time, waking others, and in trouble.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -12,5 +12,8 @@ mod common;
 
 mod events;
 mod failures;
+mod opening;
+mod skews;
 mod starts;
 mod under_fire;
+mod waking;

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use sayiir::persistence::{PurgeRequest, Store};
+use sayiir::persistence::{PurgeRequest, Purgeable, Store};
 use sayiir::prelude::*;
 use serde::Serialize;
 use sqlx::{Connection, PgConnection, Row};
@@ -127,7 +127,7 @@ async fn lane(store: Arc<dyn Store>, flow: Flow, load: Arc<Load>, by_workers: bo
 /// Forgets what has ended, as an operator's timer would.
 async fn purge(store: Arc<dyn Store>, load: Arc<Load>) -> anyhow::Result<()> {
     while !load.over.load(Ordering::Relaxed) {
-        let removed = store.purge(PurgeRequest { workflow: None, ended_for: KEPT, limit: PURGED }).await?;
+        let removed = store.purge(PurgeRequest { what: Purgeable::Ended { workflow: None }, older_than: KEPT, limit: PURGED }).await?;
         if removed < PURGED as u64 {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }

@@ -6,24 +6,39 @@ use std::time::Duration;
 use sayiir_core::branch::{JournalRef, Placement, RunNumber};
 use sayiir_core::control::SignalRequest;
 
-/// Which ended instances to remove, with all they have. A failed instance is ended, too, although a retry could still set it
-/// going: its age decides. What is live or paused is never removed, nor are events for an id that never began.
+/// What to remove because it is old. What is live or paused is never removed.
 ///
 /// ```
 /// use std::time::Duration;
-/// use sayiir_persistence::PurgeRequest;
+/// use sayiir_persistence::{PurgeRequest, Purgeable};
 ///
-/// let month = PurgeRequest { workflow: None, ended_for: Duration::from_hours(30 * 24), limit: 500 };
-/// assert_eq!(month.limit, 500);
+/// let month = Duration::from_hours(30 * 24);
+/// let ended = PurgeRequest { what: Purgeable::Ended { workflow: None }, older_than: month, limit: 500 };
+/// let sent_in_vain = PurgeRequest { what: Purgeable::UnclaimedEvents, older_than: 12 * month, limit: 500 };
+/// assert_ne!(ended, sent_in_vain);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PurgeRequest {
-    /// Only of workflows with this name.
-    pub workflow: Option<String>,
-    /// Only what ended at least so long ago.
-    pub ended_for: Duration,
-    /// At most so many.
+    /// What.
+    pub what: Purgeable,
+    /// Only what ended, or came, at least so long ago.
+    pub older_than: Duration,
+    /// At most so many instances or ids.
     pub limit: usize,
+}
+
+/// What can be purged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purgeable {
+    /// Instances that have ended, with all they have. A failed instance is ended, too, although a retry could still set it going: its
+    /// age decides.
+    Ended {
+        /// Only of workflows with this name.
+        workflow: Option<String>,
+    },
+    /// What was sent to ids that never began, with the keys, where the first event, and every one that still waits, is as old. An instance that
+    /// begins later than that misses it.
+    UnclaimedEvents,
 }
 
 /// A request to begin a run anew at a node of its root branch, with the results before it.

@@ -172,7 +172,7 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
     /// events it has are removed all the same).
     fn delete(&self, instance_id: &str) -> StoreFuture<'_, bool>;
 
-    /// Removes instances that have ended as [`Store::delete`] does, the one that ended first before the others. Returns how many; less
+    /// Removes what is old as [`Store::delete`] does; of instances, the one that ended first before the others. Returns how many; less
     /// than the limit means that there are no more. The old journals may go later.
     fn purge(&self, request: PurgeRequest) -> StoreFuture<'_, u64>;
 

@@ -11,7 +11,7 @@ use crate::mail::SEND;
 use crate::ops::claim::{CLAIM_BRANCH, CLAIM_DEFINITIONS, CLAIM_INSTANCE, NEXT_OF_BRANCH, NEXT_OF_DEFINITIONS, NEXT_OF_INSTANCE, RENEW};
 use crate::ops::events::WAKE;
 use crate::ops::journal::{LAST_VALUES, SUB_STEPS, VALUES};
-use crate::ops::purge::{HEADS, REST, STILL_ENDED};
+use crate::ops::purge::{HEADS, REST, STILL_ENDED, STILL_OLD, STILL_UNCLAIMED, UNCLAIMED};
 use crate::ops::views::{BY_KEYS, BY_RUN};
 use crate::options::PostgresOptions;
 use crate::schema;
@@ -39,6 +39,9 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("purge", STILL_ENDED),
     ("heads of a purge", HEADS),
     ("rest of a purge", REST),
+    ("unclaimed events", UNCLAIMED),
+    ("unclaimed events, locked", STILL_UNCLAIMED),
+    ("unclaimed events, still old", STILL_OLD),
 ];
 
 /// Tables that are small by what they are: a row for each definition, and for each set of tags.
@@ -73,7 +76,8 @@ fn scans(plan: &str) -> Vec<&str> {
 const FILL: &str = "INSERT INTO branch (run, branch, revision, input_branch, input_revision, fork_revision, due_at, run_at, moved_at, \
      attempt_at, lane, attempt, phase, priority, node, lease, awaits) SELECT g / 20, '0.1.' || g, 1, '0', 1, 0, g, g, g, g, g % 20, 0, 0, 3, 'n', \
      CASE WHEN g % 3 = 0 THEN g % 7 END, CASE WHEN g % 5 = 0 THEN 'go' END FROM generate_series(1, 20000) g; \
-     INSERT INTO instance (instance_id, run, status, created_at, updated_at) SELECT 'i' || g, g, 1, g, g FROM generate_series(1, 20000) g; \
+     INSERT INTO instance (instance_id, run, status, created_at, updated_at, definition) \
+     SELECT 'i' || g, g, (g % 100 <> 0)::integer, g, g, CASE WHEN g % 100 <> 0 THEN g % 20 END FROM generate_series(1, 100000) g; \
      INSERT INTO journal (run, branch, revision, at, attempt, kind, node) SELECT g / 20, '0', g, g, 1, 2, 'n' FROM generate_series(1, 20000) g; \
      INSERT INTO event SELECT g / 5, 'go', g, g, '' FROM generate_series(1, 20000) g; \
      INSERT INTO session SELECT g, 'h', 1, '', 'w' FROM generate_series(1, 2000) g; ANALYZE";

@@ -211,7 +211,7 @@ impl<C: 'static> Store for PostgresBackend<C> {
     }
 
     fn purge(&self, request: PurgeRequest) -> StoreFuture<'_, u64> {
-        self.run(Mode::Write, operation!(tx, request => purge::ended(tx, &request)))
+        self.run(Mode::Write, operation!(tx, request => purge::purge(tx, &request)))
     }
 
     fn rewind(&self, rewind: Rewind) -> StoreFuture<'_, RewindOutcome> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sayiir_core::transition::{EventGuard, Next};
 use sayiir_core::workflow::ConflictPolicy;
-use sayiir_persistence::{PurgeRequest, StartOutcome, StartRun, Store};
+use sayiir_persistence::{PurgeRequest, Purgeable, StartOutcome, StartRun, Store};
 use sayiir_pg_testserver::Settings;
 use sayiir_postgres::PostgresBackend;
 use sayiir_store_testkit::wait;
@@ -21,7 +21,8 @@ const TAKEN: usize = 60;
 fn purge_all(store: &PostgresBackend) -> u64 {
     let mut removed = 0;
     loop {
-        match wait(store.purge(PurgeRequest { workflow: None, ended_for: Duration::ZERO, limit: 20 })).unwrap() {
+        match wait(store.purge(PurgeRequest { what: Purgeable::Ended { workflow: None }, older_than: Duration::ZERO, limit: 20 })).unwrap()
+        {
             0 => return removed,
             some => removed += some,
         }

@@ -210,7 +210,7 @@ impl Store for SqliteBackend {
     }
 
     fn purge(&self, request: PurgeRequest) -> StoreFuture<'_, u64> {
-        self.write(ROW, move |tx| purge::ended(tx, &request))
+        self.write(ROW, move |tx| purge::purge(tx, &request))
     }
 
     fn rewind(&self, rewind: Rewind) -> StoreFuture<'_, RewindOutcome> {

@@ -117,6 +117,8 @@ fn lists_and_purges_go_by_an_index() {
     let conn = crate::connect::open_memory(&crate::SqliteOptions::default()).unwrap();
     let ended = plan(&conn, purge::ENDED);
     assert!(ended.contains("instance_ended (definition=? AND updated_at<?)") && !ended.contains("TEMP B-TREE"), "{ended}");
+    let unclaimed = plan(&conn, purge::UNCLAIMED);
+    assert!(unclaimed.contains("instance_of_workflow (definition=?)") && !unclaimed.contains("TEMP B-TREE"), "{unclaimed}");
     let look = Look { conn: &conn, now: Timestamp::from_micros(0) };
     let filter = InstanceFilter { workflow: Some("order".into()), ..InstanceFilter::default() };
     let along = |filter: &InstanceFilter, along| plan(&conn, &list::query(look, filter, &along, 10).sql);

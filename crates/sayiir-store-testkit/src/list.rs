@@ -214,6 +214,7 @@ macro_rules! for_each_case {
                 what_ended_long_ago_is_purged
                 what_has_not_ended_is_never_purged
                 nothing_is_left_of_what_was_purged
+                what_was_sent_to_ids_that_never_began_is_purged_if_asked
             }
             rewinds {
                 a_rewind_keeps_what_came_before

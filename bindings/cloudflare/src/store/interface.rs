@@ -207,7 +207,7 @@ impl Store for SqlStore {
     }
 
     fn purge(&self, request: PurgeRequest) -> StoreFuture<'_, u64> {
-        self.operation(|store| store.purge_ended(request))
+        self.operation(|store| store.purge_old(request))
     }
 
     fn rewind(&self, rewind: Rewind) -> StoreFuture<'_, RewindOutcome> {

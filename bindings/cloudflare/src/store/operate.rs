@@ -3,7 +3,7 @@
 use sayiir_core::branch::{BranchId, Phase, RunNumber};
 use sayiir_core::journal::EntryKind;
 use sayiir_core::time::Timestamp;
-use sayiir_persistence::{PurgeRequest, Rewind, RewindOutcome};
+use sayiir_persistence::{PurgeRequest, Purgeable, Rewind, RewindOutcome};
 
 use super::fault::{Fault, Outcome};
 use super::rows::tags_text;
@@ -22,6 +22,26 @@ macro_rules! ended {
         )
     };
 }
+
+/// Ids that never began (they have no definition), and to which nothing was sent after a time that still waits: as above, the same
+/// in each statement until the last.
+macro_rules! unclaimed {
+    ($before:literal, $after:literal) => {
+        concat!(
+            $before,
+            "(SELECT run FROM sayiir_instance i WHERE definition IS NULL AND status = 0 AND updated_at <= ?1 AND NOT EXISTS \
+             (SELECT 1 FROM sayiir_event e WHERE e.run = i.run AND e.at > ?1) ORDER BY instance_id LIMIT ?2)",
+            $after
+        )
+    };
+}
+
+/// What is done to each of those.
+const PURGE_UNCLAIMED: [&str; 3] = [
+    unclaimed!("DELETE FROM sayiir_event WHERE run IN ", ""),
+    unclaimed!("DELETE FROM sayiir_event_key WHERE run IN ", ""),
+    unclaimed!("DELETE FROM sayiir_instance WHERE run IN ", " RETURNING instance_id"),
+];
 
 /// What is done to each run that is purged.
 const PURGE: [&str; 7] = [
@@ -55,10 +75,22 @@ pub(super) fn delete_some() -> [Statement; 2] {
 }
 
 impl SqlStore {
-    /// Removes instances that ended long ago. Their journals go piece by piece, with this and with what comes later.
-    pub(super) async fn purge_ended(self, request: PurgeRequest) -> Outcome<u64> {
-        let PurgeRequest { workflow, ended_for, limit } = request;
-        let until = self.now() - ended_for;
+    /// Removes what is old. The journals of instances that ended go piece by piece, with this and with what comes later.
+    pub(super) async fn purge_old(self, request: PurgeRequest) -> Outcome<u64> {
+        let PurgeRequest { what, older_than, limit } = request;
+        let until = self.now() - older_than;
+        match what {
+            Purgeable::Ended { workflow } => self.purge_ended(workflow, until, limit).await,
+            Purgeable::UnclaimedEvents => {
+                let statements = PURGE_UNCLAIMED.iter().map(|sql| statement!(*sql, until, limit)).collect();
+                let mut answers = self.batch(statements).await?;
+                answers.skip(PURGE_UNCLAIMED.len() - 1);
+                Ok(u64::try_from(answers.next()?.len()).unwrap_or(u64::MAX))
+            }
+        }
+    }
+
+    async fn purge_ended(self, workflow: Option<String>, until: Timestamp, limit: usize) -> Outcome<u64> {
         let mut statements: Vec<_> = PURGE.iter().map(|sql| statement!(*sql, until, workflow.as_ref(), limit)).collect();
         statements.extend(delete_some());
         let mut answers = self.batch(statements).await?;

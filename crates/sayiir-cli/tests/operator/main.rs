@@ -172,6 +172,13 @@ fn what_ended_long_ago_is_purged() {
     assert_eq!(fixture.good("sayiir purge --older-than 1h --workflow import"), "purged 0 instances\n");
     assert_eq!(fixture.json("sayiir purge --older-than 1d --json"), serde_json::json!({"purged": 1}));
     assert_eq!(fixture.good("sayiir purge --older-than 1h"), "purged 2 instances\n");
+    let client = WorkflowClient::new(fixture.store.clone());
+    fixture.block_on(client.send_event("never", "go", "1")).unwrap();
+    assert_eq!(
+        fixture.good("sayiir purge --older-than 0s --unclaimed-events"),
+        "purged 0 instances and what was sent to 1 id that never began\n"
+    );
+    assert_eq!(fixture.json("sayiir purge --older-than 0s --unclaimed-events --json"), serde_json::json!({"purged": 0, "unclaimed": 0}));
     assert_eq!(fixture.good("sayiir list --ids --status completed,failed,cancelled"), "");
     assert_eq!(fixture.good("sayiir list --ids").lines().count(), 9);
     let stats = fixture.json("sayiir stats --json");

@@ -66,6 +66,8 @@ pub(super) struct Event {
 /// Everything under one instance id but its branches and journal.
 #[derive(Debug, Default)]
 pub(super) struct Instance {
+    /// When its id became known.
+    pub(super) made_at: Timestamp,
     /// How many events were ever sent.
     pub(super) mail: u64,
     /// The waiting events by name; no name without events.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use sayiir_core::branch::BranchId;
 use sayiir_core::rules::{Rule, holds};
 
-use super::data::{Data, Event};
+use super::data::{Data, Event, Instance};
 use super::index::Slot;
 use crate::store::{NewEvent, RunState, SendOutcome};
 use crate::wakeups::News;
@@ -18,7 +18,7 @@ impl Data {
             return outcome;
         }
         let at = self.now;
-        let instance = self.instances.entry(Arc::clone(&instance_id)).or_default();
+        let instance = self.instances.entry(Arc::clone(&instance_id)).or_insert_with(|| Instance { made_at: at, ..Instance::default() });
         let seq = if holds(Rule::EventMovesMail) {
             instance.mail += 1;
             instance.mail

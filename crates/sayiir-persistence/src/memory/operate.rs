@@ -8,14 +8,14 @@ use sayiir_core::branch::{BranchId, Head, LeaseId, Phase, RunNumber};
 use sayiir_core::journal::{EntryKind, JournalRow};
 use sayiir_core::time::Timestamp;
 
-use super::data::{Branch, Data, Life, Run, bare_row};
+use super::data::{Branch, Data, Instance, Life, Run, bare_row};
 use super::index::{LaneNumber, Slot};
 use super::journal::Journal;
 use crate::door;
 use crate::error::StoreError;
 use crate::store::{
-    BranchHealth, Countable, HEALTH_ROWS, LaneHealth, Limits, PurgeRequest, Rewind, RewindOutcome, RunState, SessionHealth, StoreHealth,
-    StoreStats, WorkflowStats,
+    BranchHealth, Countable, HEALTH_ROWS, LaneHealth, Limits, PurgeRequest, Purgeable, Rewind, RewindOutcome, RunState, SessionHealth,
+    StoreHealth, StoreStats, WorkflowStats,
 };
 use crate::wakeups::News;
 
@@ -41,13 +41,20 @@ impl Data {
     }
 
     pub(super) fn purge(&mut self, request: &PurgeRequest, news: &mut News) -> u64 {
-        let PurgeRequest { workflow, ended_for, limit } = request;
-        let is_old = |life: &Life| {
-            let of_workflow = workflow.as_ref().is_none_or(|name| **name == *life.definition.name);
-            of_workflow && !life.is_live() && life.updated_at + *ended_for <= self.now
+        let PurgeRequest { what, older_than, limit } = request;
+        let is_old = |at: Timestamp| at + *older_than <= self.now;
+        let goes = |instance: &Instance| match (what, &instance.life) {
+            (Purgeable::Ended { workflow }, Some(life)) => {
+                let of_workflow = workflow.as_ref().is_none_or(|name| **name == *life.definition.name);
+                (of_workflow && !life.is_live() && is_old(life.updated_at)).then_some(life.updated_at)
+            }
+            (Purgeable::UnclaimedEvents, None) => {
+                let all_old = instance.events.values().flat_map(BTreeMap::values).all(|event| is_old(event.at));
+                (all_old && is_old(instance.made_at)).then_some(instance.made_at)
+            }
+            (Purgeable::Ended { .. }, None) | (Purgeable::UnclaimedEvents, Some(_)) => None,
         };
-        let lives = self.instances.iter().filter_map(|(id, instance)| Some((id, instance.life.as_ref()?)));
-        let mut old: Vec<_> = lives.filter(|(_, life)| is_old(life)).map(|(id, life)| (life.updated_at, Arc::clone(id))).collect();
+        let mut old: Vec<_> = self.instances.iter().filter_map(|(id, instance)| Some((goes(instance)?, Arc::clone(id)))).collect();
         old.sort_unstable();
         old.truncate(*limit);
         for (_, id) in &old {

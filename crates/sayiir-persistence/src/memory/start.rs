@@ -95,7 +95,7 @@ impl Data {
     fn end_previous(&mut self, instance_id: &str, news: &mut News) -> Option<RunNumber> {
         let instance = self.instances.get_mut(instance_id)?;
         let Life { run, previous, .. } = instance.life.take()?;
-        let Instance { mail: _, events, keys, cancel_request, pause_request, life: _ } = instance;
+        let Instance { made_at: _, mail: _, events, keys, cancel_request, pause_request, life: _ } = instance;
         events.clear();
         keys.clear();
         *cancel_request = None;

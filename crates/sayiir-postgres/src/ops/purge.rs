@@ -1,7 +1,7 @@
-//! The purge of ended instances, and the lazy end of runs that were purged or replaced: their journals are deleted a piece at a time.
+//! The purge of what is old, and the lazy end of runs that were purged or replaced: their journals are deleted a piece at a time.
 
 use sayiir_core::branch::RunNumber;
-use sayiir_persistence::PurgeRequest;
+use sayiir_persistence::{PurgeRequest, Purgeable};
 use sqlx::Row;
 
 use crate::fault::Outcome;
@@ -46,12 +46,56 @@ pub(crate) const STILL_ENDED: &str = "SELECT instance_id, run, previous FROM ins
 /// Locks the heads of runs in the order of locks (one that failed has some).
 pub(crate) const HEADS: &str = "SELECT FROM branch WHERE run = ANY ($1::bigint[]) ORDER BY run, branch FOR UPDATE";
 
-/// Removes instances that ended long ago, all in a few statements; their journals go later.
-pub(crate) async fn ended(tx: &mut Tx<'_>, request: &PurgeRequest) -> Outcome<u64> {
-    let PurgeRequest { workflow, ended_for, limit } = request;
+/// Ids that never began (they have no definition), and to which nothing was sent after a time that still waits.
+pub(crate) const UNCLAIMED: &str = "SELECT i.instance_id FROM instance i WHERE i.definition IS NULL AND i.status = 0 AND i.updated_at <= $1 \
+     AND NOT EXISTS (SELECT 1 FROM event e WHERE e.run = i.run AND e.at > $1) ORDER BY i.definition, i.instance_id LIMIT $2";
+
+/// Locks those that still have not begun.
+pub(crate) const STILL_UNCLAIMED: &str =
+    "SELECT run FROM instance WHERE instance_id = ANY ($1::text[]) AND status = 0 ORDER BY instance_id FOR NO KEY UPDATE";
+
+/// Those of the locked ones to which nothing was sent before they were locked: in a statement that begins after that.
+pub(crate) const STILL_OLD: &str =
+    "SELECT run FROM unnest($1::bigint[]) r (run) WHERE NOT EXISTS (SELECT 1 FROM event e WHERE e.run = r.run AND e.at > $2)";
+
+/// Removes what is old, all in a few statements; the journals of instances that ended go later.
+pub(crate) async fn purge(tx: &mut Tx<'_>, request: &PurgeRequest) -> Outcome<u64> {
+    let PurgeRequest { what, older_than, limit } = request;
     tx.tell_time().await?;
-    let until = tx.now.as_micros().saturating_sub(micros(*ended_for));
-    let asked = sqlx::query(ENDED).bind(workflow).bind(until).bind(most(*limit));
+    let until = tx.now.as_micros().saturating_sub(micros(*older_than));
+    match what {
+        Purgeable::Ended { workflow } => ended(tx, workflow.as_deref(), until, most(*limit)).await,
+        Purgeable::UnclaimedEvents => unclaimed(tx, until, most(*limit)).await,
+    }
+}
+
+async fn unclaimed(tx: &mut Tx<'_>, until: i64, most: i64) -> Outcome<u64> {
+    let found = sqlx::query(UNCLAIMED).bind(until).bind(most).fetch_all(&mut *tx.conn).await?;
+    let ids = found.iter().map(|row| Ok(row.try_get("instance_id")?)).collect::<Outcome<Vec<&str>>>()?;
+    let locked = sqlx::query(STILL_UNCLAIMED).bind(ids).fetch_all(&mut *tx.conn).await?;
+    let locked = locked.iter().map(|row| Ok(row.try_get("run")?)).collect::<Outcome<Vec<i64>>>()?;
+    let old = sqlx::query(STILL_OLD).bind(locked).bind(until).fetch_all(&mut *tx.conn).await?;
+    let runs = old.iter().map(|row| Ok(row.try_get("run")?)).collect::<Outcome<Vec<i64>>>()?;
+    delete(tx, &runs).await?;
+    Ok(u64::try_from(runs.len()).unwrap_or(u64::MAX))
+}
+
+/// Deletes all rows of runs but their journals.
+async fn delete(tx: &mut Tx<'_>, runs: &[i64]) -> Outcome<()> {
+    for sql in [
+        "DELETE FROM branch WHERE run = ANY ($1::bigint[])",
+        "DELETE FROM event WHERE run = ANY ($1::bigint[])",
+        "DELETE FROM event_key WHERE run = ANY ($1::bigint[])",
+        "DELETE FROM attribute WHERE run = ANY ($1::bigint[])",
+        "DELETE FROM instance WHERE run = ANY ($1::bigint[])",
+    ] {
+        sqlx::query(sql).bind(runs).execute(&mut *tx.conn).await?;
+    }
+    Ok(())
+}
+
+async fn ended(tx: &mut Tx<'_>, workflow: Option<&str>, until: i64, most: i64) -> Outcome<u64> {
+    let asked = sqlx::query(ENDED).bind(workflow).bind(until).bind(most);
     let found = asked.fetch_all(&mut *tx.conn).await?;
     let ids = found.iter().map(|row| Ok(row.try_get("instance_id")?)).collect::<Outcome<Vec<&str>>>()?;
     let locked = sqlx::query(STILL_ENDED).bind(ids).bind(until).fetch_all(&mut *tx.conn).await?;
@@ -66,15 +110,7 @@ pub(crate) async fn ended(tx: &mut Tx<'_>, request: &PurgeRequest) -> Outcome<u6
         tx.news.instance(&text(row, "instance_id")?);
     }
     sqlx::query(HEADS).bind(&runs).execute(&mut *tx.conn).await?;
-    for sql in [
-        "DELETE FROM branch WHERE run = ANY ($1::bigint[])",
-        "DELETE FROM event WHERE run = ANY ($1::bigint[])",
-        "DELETE FROM event_key WHERE run = ANY ($1::bigint[])",
-        "DELETE FROM attribute WHERE run = ANY ($1::bigint[])",
-        "DELETE FROM instance WHERE run = ANY ($1::bigint[])",
-    ] {
-        sqlx::query(sql).bind(&runs).execute(&mut *tx.conn).await?;
-    }
+    delete(tx, &runs).await?;
     let sql = "INSERT INTO purge SELECT unnest($1::bigint[]) ON CONFLICT DO NOTHING";
     sqlx::query(sql).bind(journals).execute(&mut *tx.conn).await?;
     (tx.news.purge, tx.news.control) = (true, true);

@@ -15,7 +15,8 @@ use sayiir_core::journal::EntryKind;
 use sayiir_core::transition::{Child, Entry, EventGuard, Next, Transition, Wake};
 use sayiir_core::workflow::ConflictPolicy;
 use sayiir_persistence::{
-    BranchView, CommitOutcome, ControlAction, ControlCommand, NewEvent, PurgeRequest, Refusal, Rewind, SendOutcome, StartRun, Store,
+    BranchView, CommitOutcome, ControlAction, ControlCommand, NewEvent, PurgeRequest, Purgeable, Refusal, Rewind, SendOutcome, StartRun,
+    Store,
 };
 use sayiir_pg_testserver::Settings;
 use sayiir_postgres::PostgresBackend;
@@ -192,7 +193,10 @@ fn trouble(world: &World, number: usize, until: Instant) {
             83..88 => start(world, store, &other, ConflictPolicy::TerminateExisting),
             88..93 => start(world, store, &other, ConflictPolicy::Fail),
             93..97 => drop(wait(store.delete(&other)).unwrap()),
-            _ => drop(wait(store.purge(PurgeRequest { workflow: None, ended_for: Duration::ZERO, limit: 5 })).unwrap()),
+            _ => {
+                let what = if rng.bool() { Purgeable::Ended { workflow: None } } else { Purgeable::UnclaimedEvents };
+                wait(store.purge(PurgeRequest { what, older_than: Duration::ZERO, limit: 5 })).unwrap();
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use sayiir_core::plan::{Place, Plan};
 use sayiir_core::workflow::Workflow;
 use sayiir_engine::{RewindError, check_rewind, rewind_point};
 use sayiir_persistence::{
-    BackendError, InstanceFilter, InstanceSummary, PurgeRequest, Rewind, RewindOutcome, Store, StoreHealth, StoreStats,
+    BackendError, InstanceFilter, InstanceSummary, PurgeRequest, Purgeable, Rewind, RewindOutcome, Store, StoreHealth, StoreStats,
 };
 
 use tokio::time::Instant;
@@ -127,11 +127,39 @@ impl<B: Store> WorkflowClient<B> {
     ///
     /// If the store cannot be asked; what was removed before stays removed.
     pub async fn purge(&self, workflow: Option<&str>, ended_for: Duration) -> Result<u64, RuntimeError> {
+        self.purge_all(Purgeable::Ended { workflow: workflow.map(str::to_owned) }, ended_for).await
+    }
+
+    /// Removes what was sent to ids that never began, with the dedup keys, where the first event, and every one that still waits, came at least
+    /// `older_than` ago. An instance that begins under such an id later waits for its event anew. Returns how many ids there were.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use sayiir_runtime::prelude::*;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), BoxError> {
+    /// let client = WorkflowClient::new(InMemoryBackend::new());
+    /// client.send_event("ordre-17", "approved", "yes").await?; // a slip: nobody ever starts it
+    /// assert_eq!(client.purge_unclaimed_events(Duration::from_hours(24)).await?, 0, "its instance may still begin");
+    /// assert_eq!(client.purge_unclaimed_events(Duration::ZERO).await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be asked; what was removed before stays removed.
+    pub async fn purge_unclaimed_events(&self, older_than: Duration) -> Result<u64, RuntimeError> {
+        self.purge_all(Purgeable::UnclaimedEvents, older_than).await
+    }
+
+    async fn purge_all(&self, what: Purgeable, older_than: Duration) -> Result<u64, RuntimeError> {
         let (begun, mut removed) = (Instant::now(), 0);
         loop {
-            // What ends meanwhile is left to the next purge: on a busy store this one would never be done.
-            let ended_for = ended_for.saturating_add(begun.elapsed());
-            let request = PurgeRequest { workflow: workflow.map(str::to_owned), ended_for, limit: BATCH };
+            // What grows old meanwhile is left to the next purge: on a busy store this one would never be done.
+            let older_than = older_than.saturating_add(begun.elapsed());
+            let request = PurgeRequest { what: what.clone(), older_than, limit: BATCH };
             let some = self.backend.purge(request).await?;
             removed += some;
             if some < BATCH as u64 {

@@ -1,9 +1,9 @@
-//! The purge of ended instances, and the lazy end of runs that were purged or replaced: their journals are deleted a piece at a
+//! The purge of what is old, and the lazy end of runs that were purged or replaced: their journals are deleted a piece at a
 //! time, between other requests.
 
 use sayiir_core::branch::RunNumber;
 use sayiir_core::time::Timestamp;
-use sayiir_persistence::PurgeRequest;
+use sayiir_persistence::{PurgeRequest, Purgeable};
 
 use crate::fault::Outcome;
 use crate::ops::start;
@@ -35,11 +35,25 @@ pub(crate) fn some(tx: &mut Tx) -> Outcome<()> {
 pub(crate) const ENDED: &str = "SELECT run, updated_at FROM instance INDEXED BY instance_ended \
                                 WHERE definition = ?1 AND status > 1 AND updated_at <= ?2 ORDER BY updated_at LIMIT ?3";
 
-/// Removes instances that ended long ago; their journals go later.
-pub(crate) fn ended(tx: &mut Tx, request: &PurgeRequest) -> Outcome<u64> {
-    let PurgeRequest { workflow, ended_for, limit } = request;
-    let until = tx.now - *ended_for;
+/// Ids that never began (they have no definition), and to which nothing was sent after a time that still waits.
+pub(crate) const UNCLAIMED: &str = "SELECT run FROM instance AS i INDEXED BY instance_of_workflow WHERE definition IS NULL AND status = 0 \
+     AND updated_at <= ?1 AND NOT EXISTS (SELECT 1 FROM event AS e WHERE e.run = i.run AND e.at > ?1) ORDER BY instance_id LIMIT ?2";
+
+/// Removes what is old; the journals of instances that ended go later.
+pub(crate) fn purge(tx: &mut Tx, request: &PurgeRequest) -> Outcome<u64> {
+    let PurgeRequest { what, older_than, limit } = request;
+    let until = tx.now - *older_than;
     let most = i64::try_from(*limit).unwrap_or(i64::MAX);
+    match what {
+        Purgeable::Ended { workflow } => ended(tx, workflow.as_deref(), until, most),
+        Purgeable::UnclaimedEvents => {
+            let runs = rows(&tx.conn, UNCLAIMED, (Col(until), most), |row| col(row, "run"))?;
+            remove_all(tx, runs)
+        }
+    }
+}
+
+fn ended(tx: &mut Tx, workflow: Option<&str>, until: Timestamp, most: i64) -> Outcome<u64> {
     let sql = "SELECT id FROM definition WHERE ?1 IS NULL OR name = ?1";
     let definitions: Vec<i64> = rows(&tx.conn, sql, [workflow], |row| row.get(0))?;
     let mut old: Vec<(Timestamp, RunNumber)> = Vec::new();
@@ -47,9 +61,13 @@ pub(crate) fn ended(tx: &mut Tx, request: &PurgeRequest) -> Outcome<u64> {
         old.extend(rows(&tx.conn, ENDED, (definition, Col(until), most), |row| Ok((col(row, "updated_at")?, col(row, "run")?)))?);
     }
     old.sort_unstable();
-    old.truncate(*limit);
+    old.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+    remove_all(tx, old.into_iter().map(|(_, run)| run))
+}
+
+fn remove_all(tx: &mut Tx, runs: impl IntoIterator<Item = RunNumber>) -> Outcome<u64> {
     let mut removed = 0;
-    for (_, run) in old {
+    for run in runs {
         if let Some(instance) = instance_of(&tx.conn, run)? {
             start::remove(tx, &instance)?;
             for run in [Some(instance.run), instance.previous].into_iter().flatten() {

@@ -10,7 +10,7 @@ use sayiir_core::control::SignalRequest;
 use sayiir_core::journal::EntryKind;
 use sayiir_core::workflow::{ConflictPolicy, WorkflowStatus};
 use sayiir_persistence::{
-    AttributeFilter, BranchView, ControlAction, InstanceFilter, PurgeRequest, Rewind, RewindOutcome, StartOutcome, StartRun,
+    AttributeFilter, BranchView, ControlAction, InstanceFilter, PurgeRequest, Purgeable, Rewind, RewindOutcome, StartOutcome, StartRun,
 };
 
 use super::MINUTE;
@@ -150,7 +150,7 @@ fn rewind_of(bench: &Bench, id: &str, keep: u64, node: &str) -> Rewind {
 }
 
 fn purge(bench: &Bench) -> u64 {
-    wait(bench.store.purge(PurgeRequest { workflow: None, ended_for: Duration::ZERO, limit: 10 })).unwrap()
+    wait(bench.store.purge(PurgeRequest { what: Purgeable::Ended { workflow: None }, older_than: Duration::ZERO, limit: 10 })).unwrap()
 }
 
 /// Attributes of a start and of a task, a retry, a rewind and a purge, each of an instance of its own.

@@ -8,7 +8,7 @@ use sayiir_core::control::{SignalKind, SignalRequest};
 use sayiir_core::journal::EntryKind;
 use sayiir_core::workflow::{ConflictPolicy, WorkflowStatus};
 use sayiir_persistence::{
-    BranchView, ControlAction, ControlOutcome, Definition, InstanceFilter, PurgeRequest, Refusal, SendOutcome, StartRun,
+    BranchView, ControlAction, ControlOutcome, Definition, InstanceFilter, PurgeRequest, Purgeable, Refusal, SendOutcome, StartRun,
 };
 
 use super::{HOUR, MINUTE, SECOND};
@@ -203,7 +203,8 @@ pub fn a_retry_forgets_what_was_asked_of_the_failed_run(make: Factory<'_>) {
 }
 
 fn purge(bench: &Bench, workflow: Option<&str>, ended_for: Duration, limit: usize) -> u64 {
-    wait(bench.store.purge(PurgeRequest { workflow: workflow.map(str::to_owned), ended_for, limit })).unwrap()
+    let what = Purgeable::Ended { workflow: workflow.map(str::to_owned) };
+    wait(bench.store.purge(PurgeRequest { what, older_than: ended_for, limit })).unwrap()
 }
 
 fn ids(bench: &Bench) -> String {
@@ -255,6 +256,39 @@ pub fn what_has_not_ended_is_never_purged(make: Factory<'_>) {
     assert_eq!(ids(&bench), "abcdef");
     assert_eq!(bench.send_keyed("mail only", "go", "p", Some("key")), SendOutcome::Duplicate);
     assert_eq!(purge(&bench, None, Duration::MAX, 100), 0);
+}
+
+fn purge_unclaimed(bench: &Bench, older_than: Duration, limit: usize) -> u64 {
+    wait(bench.store.purge(PurgeRequest { what: Purgeable::UnclaimedEvents, older_than, limit })).unwrap()
+}
+
+pub fn what_was_sent_to_ids_that_never_began_is_purged_if_asked(make: Factory<'_>) {
+    let bench = Bench::new(make);
+    let lease = bench.lease();
+    for id in ["b", "c", "taken", "claimed", "ended"] {
+        bench.send_keyed(id, "go", "p", Some("key"));
+    }
+    assert_eq!(wait(bench.store.take_event("taken", "go")).unwrap().as_deref(), Some(&b"p"[..]));
+    bench.start("claimed");
+    bench.ok(lease, finish(&bench.start_held("ended", lease), "out"));
+    bench.tick(HOUR);
+    bench.send("c", "go", "later");
+    bench.send("a", "go", "p");
+    assert_eq!(purge_unclaimed(&bench, HOUR + SECOND, 10), 0);
+    assert_eq!(purge_unclaimed(&bench, HOUR, 0), 0);
+    assert_eq!(purge_unclaimed(&bench, Duration::MAX, 10), 0);
+    assert_eq!(purge_unclaimed(&bench, HOUR, 10), 2, "exactly so long ago is long enough, and what was taken waits no more");
+    for id in ["b", "taken"] {
+        assert_eq!(bench.send_keyed(id, "go", "p", Some("key")), SendOutcome::Stored(1), "nothing is left of {id:?}");
+    }
+    assert_eq!(wait(bench.store.read_event("c", "go", 1)).unwrap().as_deref(), Some(&b"p"[..]), "its last event is younger");
+    assert_eq!((purge_unclaimed(&bench, Duration::ZERO, 3), purge_unclaimed(&bench, Duration::ZERO, 3)), (3, 1), "so many at a time");
+    let view = bench.start_held("c", lease);
+    assert_eq!((view.mail, view.events), (0, vec![]));
+    for id in ["claimed", "ended"] {
+        assert!(wait(bench.store.read_event(id, "go", 1)).unwrap().is_some(), "what {id:?} has is its own");
+        assert_eq!(bench.send_keyed(id, "go", "p", Some("key")), SendOutcome::Duplicate);
+    }
 }
 
 pub fn nothing_is_left_of_what_was_purged(make: Factory<'_>) {

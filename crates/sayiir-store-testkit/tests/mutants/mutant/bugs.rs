@@ -36,7 +36,7 @@ bugs! {
     AttributesForgotten, AttributesOfTasksForgotten, AttributesUnfenced, AttributesOneByOne, AttributesKept, ListIgnoresAttributes,
     ListSeesOneAttribute, ListIgnoresAges, ListIgnoresErrors, ListIgnoresOrder, ListIgnoresBefore,
     // Operations.
-    RetryKeepsRequests, PurgeIgnored, PurgeIgnoresAge, PurgeIgnoresLimit, PurgeIgnoresWorkflow, PurgesThePaused, PurgesMail,
+    RetryKeepsRequests, PurgeIgnored, PurgeIgnoresAge, PurgeIgnoresLimit, PurgeIgnoresWorkflow, PurgesThePaused, PurgesMail, UnclaimedKept,
     RewindIgnoresNonce, RewindIgnoresRun, RewindKeepsLess, RewindIsStart, RewindUsesEvents, RewindForgetsPlacement, RewindForgetsWhy,
     RewindStaysPaused, TimelineTellsValues, StatsForgetWaiting, StatsForgetStates, HealthForgetsLapsed,
     HealthForgetsLanes, SessionsKept,

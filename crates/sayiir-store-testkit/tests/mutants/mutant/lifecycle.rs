@@ -9,8 +9,8 @@ use sayiir_core::branch::Placement;
 use sayiir_core::control::SignalRequest;
 use sayiir_core::workflow::{ConflictPolicy, WorkflowStatus};
 use sayiir_persistence::{
-    ControlAction, ControlCommand, Import, ImportOutcome, InstanceFilter, InstanceRecord, NewEvent, PurgeRequest, Rewind, RewindOutcome,
-    RunState, StartOutcome, StartRun, Store, StoreError,
+    ControlAction, ControlCommand, Import, ImportOutcome, InstanceFilter, InstanceRecord, NewEvent, PurgeRequest, Purgeable, Rewind,
+    RewindOutcome, RunState, StartOutcome, StartRun, Store, StoreError,
 };
 
 use super::{Bug, Mutant};
@@ -65,9 +65,14 @@ impl Mutant {
     pub(super) async fn mis_purge(&self, mut request: PurgeRequest) -> Result<u64, StoreError> {
         match self.bug {
             Bug::PurgeIgnored => return Ok(0),
-            Bug::PurgeIgnoresAge => request.ended_for = Duration::ZERO,
+            Bug::UnclaimedKept if request.what == Purgeable::UnclaimedEvents => return Ok(0),
+            Bug::PurgeIgnoresAge => request.older_than = Duration::ZERO,
             Bug::PurgeIgnoresLimit => request.limit = usize::MAX,
-            Bug::PurgeIgnoresWorkflow => request.workflow = None,
+            Bug::PurgeIgnoresWorkflow => {
+                if let Purgeable::Ended { workflow } = &mut request.what {
+                    *workflow = None;
+                }
+            }
             Bug::PurgesThePaused => {
                 let paused = InstanceFilter { states: vec![RunState::Paused], ..InstanceFilter::default() };
                 for old in self.inner.list(paused).await? {

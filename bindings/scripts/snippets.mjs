@@ -31,7 +31,7 @@ writeFileSync(
       target: "ES2022",
       module: "ESNext",
       moduleResolution: "Bundler",
-      lib: ["ES2023", "ESNext.Disposable"],
+      lib: ["ES2022"],
       types: ["@cloudflare/workers-types/2023-07-01"],
       strict: true,
       noUncheckedIndexedAccess: true,

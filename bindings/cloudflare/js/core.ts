@@ -65,11 +65,3 @@ async function begin(start: (core: ReturnType<typeof engine>) => Promise<string>
     return await new Promise<never>(() => {});
   }
 }
-
-/** Makes the engine panic: for tests that show what comes of it. */
-export async function failByPanic(text: string): Promise<void> {
-  await call(async ({ wasm }) => {
-    wasm.failByPanic(text);
-    return "null";
-  });
-}

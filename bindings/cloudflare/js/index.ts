@@ -7,7 +7,7 @@
 export * from "@sayiir/flow-js";
 export { getTaskContext } from "./context.js";
 export type { AttributeFilter, SearchAttributes } from "./attributes.js";
-export { failByPanic } from "./core.js";
+export { failByPanic } from "./panic.js";
 export { type EngineErrorCode, InstanceAlreadyExistsError, withTypedErrors, workflowErrorOf } from "./errors.js";
 export { SayiirDurableObject } from "./durable-object.js";
 export {

@@ -181,9 +181,10 @@ fn weigh() -> anyhow::Result<()> {
     shell::run(command.arg(bindings().join("scripts/size.mjs")).arg(module).arg(MOST_GZIPPED.to_string()))
 }
 
+/// No object has an address below 1024: there is the far end of the stack, for the linker puts data behind it.
 fn shrink(module: &Path) -> anyhow::Result<()> {
     let mut command = Command::new(bindings().join("node_modules/.bin/wasm-opt"));
-    shell::run(command.args(WASM_FEATURES).args(["-Oz", "--converge", "--output"]).arg(module).arg(module))
+    shell::run(command.args(WASM_FEATURES).args(["-Oz", "--converge", "--low-memory-unused", "--output"]).arg(module).arg(module))
 }
 
 /// Installs the `wasm-bindgen` of the version in `Cargo.lock`: no other understands what the crate was built with.

@@ -13,8 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
-/// The most connections that the server takes: few, so that they can be used up.
-const CONNECTIONS: u32 = 60;
+/// So many connections the server takes for each process of the fleet: enough for its pool, and few, so that they can be used up.
+const CONNECTIONS_EACH: usize = 20;
 /// How long nothing befalls the database, at most.
 const PEACE: u64 = 1500;
 
@@ -69,8 +69,9 @@ pub(super) struct Database {
 }
 
 impl Database {
-    pub(super) async fn start() -> anyhow::Result<Self> {
-        let settings = Settings::durable().with("max_connections", CONNECTIONS.to_string());
+    /// For so many workers, beside the process that looks after them.
+    pub(super) async fn start(workers: usize) -> anyhow::Result<Self> {
+        let settings = Settings::durable().with("max_connections", (CONNECTIONS_EACH * (workers + 1)).to_string());
         let server = Arc::new(tokio::task::spawn_blocking(move || PgServer::start(&settings)).await??);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("postgres://sayiir@{}/postgres", listener.local_addr()?);
@@ -111,6 +112,11 @@ impl Troubles {
     /// How many there were so far.
     pub(super) fn count(&self) -> u64 {
         self.met.borrow().values().sum()
+    }
+
+    /// Whether no more will come.
+    pub(super) fn have_ended(&self) -> bool {
+        self.task.is_finished()
     }
 
     /// Lets the present one be the last, and says which there were.
@@ -171,9 +177,20 @@ async fn connect(server: &PgServer) -> sqlx::Result<PgConnection> {
     PgConnection::connect(&server.url()).await
 }
 
+/// Asks until it is answered: the fleet may have every connection.
+async fn connect_in_the_end(server: &PgServer) -> sqlx::Result<PgConnection> {
+    let begun = Instant::now();
+    loop {
+        match connect(server).await {
+            Err(_) if begun.elapsed() < MENDED_WITHIN => tokio::time::sleep(Duration::from_millis(50)).await,
+            connected => return connected,
+        }
+    }
+}
+
 async fn terminate(server: &PgServer) -> anyhow::Result<()> {
     let others = "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'";
-    sqlx::raw_sql(others).execute(&mut connect(server).await?).await?;
+    sqlx::raw_sql(others).execute(&mut connect_in_the_end(server).await?).await?;
     Ok(())
 }
 
@@ -194,7 +211,7 @@ async fn fill(server: &PgServer, while_it_lasts: Duration) -> anyhow::Result<()>
         create or replace function public.disk_full() returns trigger language plpgsql as
             $$ begin raise exception 'could not extend file: No space left on device' using errcode = '53100'; end $$;
         create trigger disk_full before insert on sayiir.journal for each statement execute function public.disk_full();";
-    let filled = sqlx::raw_sql(FULL).execute(&mut connect(server).await?).await;
+    let filled = sqlx::raw_sql(FULL).execute(&mut connect_in_the_end(server).await?).await;
     if filled.is_ok() {
         tokio::time::sleep(while_it_lasts).await;
     }

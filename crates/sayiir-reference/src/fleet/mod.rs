@@ -98,15 +98,20 @@ struct Errand {
 ///
 /// If the fleet cannot be set up; what goes wrong in it is a finding.
 pub async fn run_fleet(options: &FleetOptions) -> anyhow::Result<Findings> {
-    let place = Place::new(options.store).await?;
+    let place = Place::new(options.store, options.workers).await?;
     anyhow::ensure!(options.troubles == 0 || place.database().is_some(), "{} has no server that could be troubled", options.store);
     let mut processes = Processes::begin(options, &place)?;
     let troubles = place.database().filter(|_| options.troubles > 0).map(|database| database.trouble(options.seed));
     let mut fleet = Fleet { options, store: Arc::clone(&place.store), rng: Rng::with_seed(options.seed), next: 0, under_way: Vec::new() };
     let mut findings = Findings { workers: options.workers, ..Findings::default() };
     let mut ended = Vec::new();
-    while !fleet.is_done(troubles.as_ref().map_or(0, Troubles::count)) {
-        processes.meanwhile(fleet.fill_up()).await??;
+    loop {
+        let met = troubles.as_ref().map_or(0, Troubles::count);
+        // If they have ended by themselves, it was by an error, which is told below.
+        if fleet.is_done(met) || troubles.as_ref().is_some_and(Troubles::have_ended) {
+            break;
+        }
+        processes.meanwhile(fleet.fill_up(met)).await??;
         processes.befall(&mut fleet.rng)?;
         processes.meanwhile(fleet.tend(&mut ended, &mut findings)).await?;
         tokio::time::sleep(LOOK).await;
@@ -138,9 +143,12 @@ impl Fleet<'_> {
         self.next == self.options.cases && self.under_way.is_empty() && troubles >= self.options.troubles
     }
 
-    /// Starts as many instances as may be under way at a time.
-    async fn fill_up(&mut self) -> anyhow::Result<()> {
-        while self.next < self.options.cases && self.under_way.len() < IN_FLIGHT {
+    /// Starts as many instances as may be under way at a time. What befalls the database is to befall work: some cases are kept for
+    /// each trouble that is still to come.
+    async fn fill_up(&mut self, troubles: u64) -> anyhow::Result<()> {
+        let FleetOptions { cases, troubles: wanted, .. } = *self.options;
+        let kept = cases.saturating_mul(wanted.saturating_sub(troubles)) / wanted.saturating_add(1);
+        while self.next < cases - kept && self.under_way.len() < IN_FLIGHT {
             self.under_way.push(begin(self.options.seed, self.next, &self.store, &mut self.rng).await?);
             self.next += 1;
         }

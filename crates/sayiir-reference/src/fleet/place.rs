@@ -54,19 +54,19 @@ pub struct Place {
 }
 
 impl Place {
-    /// Makes a store that nobody has used.
+    /// Makes a store that nobody has used, for so many workers.
     ///
     /// # Errors
     ///
     /// If it cannot be made.
-    pub async fn new(kind: FleetStore) -> anyhow::Result<Self> {
+    pub async fn new(kind: FleetStore, workers: usize) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let logs = directory.path().join("logs");
         std::fs::create_dir(&logs)?;
         let (address, database) = match kind {
             FleetStore::Sqlite => (format!("sqlite:{}", directory.path().join("fleet.db").display()), None),
             FleetStore::Postgres => {
-                let database = Database::start().await?;
+                let database = Database::start(workers).await?;
                 (database.url().to_owned(), Some(database))
             }
         };

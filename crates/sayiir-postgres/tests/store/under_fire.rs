@@ -82,12 +82,14 @@ fn decide(view: &BranchView, rng: &mut Rng) -> Transition {
 fn work(world: &World, number: usize) {
     let (store, mut rng) = (&world.stores[number % 2], Rng::with_seed(number as u64));
     let lease = session(store);
-    let mut hold: Vec<BranchView> = Vec::new();
+    // A branch whose run failed and was retried meanwhile is claimed while its old view is here: the new one takes its place.
+    let mut hold: BTreeMap<(RunNumber, BranchId), BranchView> = BTreeMap::new();
     while !world.over.load(Ordering::SeqCst) {
         if hold.len() < 16 {
-            hold.extend(wait(store.claim(everything(8, lease))).unwrap());
+            let claimed = wait(store.claim(everything(8, lease))).unwrap();
+            hold.extend(claimed.into_iter().map(|view| ((view.run, view.branch.clone()), view)));
         }
-        let all: Vec<_> = std::mem::take(&mut hold).iter().map(|view| decide(view, &mut rng)).collect();
+        let all: Vec<_> = std::mem::take(&mut hold).values().map(|view| decide(view, &mut rng)).collect();
         if all.is_empty() {
             thread::sleep(Duration::from_millis(2));
             continue;
@@ -114,7 +116,8 @@ fn work(world: &World, number: usize) {
             }
         }
         for (run, branch) in keys {
-            hold.extend(wait(store.load(lease, run, vec![branch])).unwrap());
+            let loaded = wait(store.load(lease, run, vec![branch.clone()])).unwrap();
+            hold.extend(loaded.into_iter().map(|view| ((run, branch.clone()), view)));
         }
     }
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::wildcard_enum_match_arm, clippy::panic, clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
 
 use std::str::FromStr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -95,35 +95,57 @@ pub fn at_once<'a, T: 'a>(asked: impl IntoIterator<Item = StoreFuture<'a, T>>) -
     RUNTIME.block_on(join_all(asked))
 }
 
-/// Asks until there is an answer, as clients do.
-pub async fn insist_on<T>(store: PostgresBackend, ask: impl for<'s> Fn(&'s PostgresBackend) -> StoreFuture<'s, T>) -> T {
+/// Asks until there is an answer, as clients do. Counts how often it had to ask again.
+pub async fn insist_on<T>(
+    store: PostgresBackend,
+    asked_again: Arc<AtomicUsize>,
+    ask: impl for<'s> Fn(&'s PostgresBackend) -> StoreFuture<'s, T>,
+) -> T {
     let begun = Instant::now();
     loop {
         match ask(&store).await {
             Ok(answer) => return answer,
             Err(error) => assert!(error.is_transient() && begun.elapsed() < PATIENCE, "{error:?}"),
         }
+        asked_again.fetch_add(1, Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 /// Ends the stores' connections, or in every other round the server, when the statement has come to this number: so that replies are
-/// lost. Says how many connections were ended.
-pub fn lose_replies(server: &PgServer, schema: &str, round: usize, (sql, wanted): (&str, usize)) -> i64 {
+/// lost.
+pub fn lose_replies(server: &PgServer, schema: &str, round: usize, (sql, wanted): (&str, usize)) {
     let mut looker = raw(&server.url(), schema);
     until_at_least(&mut looker, sql, i64::try_from(wanted).unwrap());
     if round.is_multiple_of(2) {
-        return number(&mut looker, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'sayiir'");
+        execute(&mut looker, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sayiir'");
+        return;
     }
     drop(looker);
     server.kill().unwrap();
     server.restart().unwrap();
-    0
+}
+
+/// Rounds in which replies are lost: four, and more, up to a bound, until somebody had to ask again.
+pub fn rounds_until_asked_again(mut round: impl FnMut(usize, &Arc<AtomicUsize>)) {
+    let asked_again = Arc::default();
+    for number in 0..20 {
+        round(number, &asked_again);
+        if number >= 3 && asked_again.load(Ordering::Relaxed) > 0 {
+            return;
+        }
+    }
+    panic!("nobody had to ask again");
 }
 
 /// How often the server was asked to execute a statement with these words. It logs them.
 pub fn executed(server: &PgServer, words: &str) -> usize {
-    server.log().lines().filter(|line| line.contains(" execute ") && line.contains(words)).count()
+    executed_that(server, |line| line.contains(words))
+}
+
+/// How often the server was asked to execute a statement whose first line is of this kind, in one look at its log.
+pub fn executed_that(server: &PgServer, kind: impl Fn(&str) -> bool) -> usize {
+    server.log().lines().filter(|line| line.contains(" execute ") && kind(line)).count()
 }
 
 /// Makes inserts into a table fail, in a way.

@@ -49,11 +49,13 @@ pub struct PostgresOptions {
     pub migrate: bool,
     /// The sizes the store accepts.
     pub limits: Limits,
-    /// So many transactions at a time may be committing, each with what came together meanwhile; and as many starting instances. 4 by default.
+    /// So many transactions at a time may be committing, each with what came together meanwhile; as many more starting instances, and as
+    /// many more storing events. Each uses a connection of the pool, or waits for one. 4 by default.
     pub committers: usize,
-    /// How many transitions at most become one statement (of starts, no more than 128). 256 by default.
+    /// How many transitions at most become one statement (of starts and of events, no more than 128). 256 by default.
     pub batch_transitions: usize,
-    /// How many payload bytes at most become one statement (a single larger transition is taken alone). 4 MiB by default.
+    /// How many payload bytes at most become one statement, of starts and of events, too (a single larger one is taken alone). 4 MiB by
+    /// default.
     pub batch_bytes: usize,
     /// A clock in the place of the database's, for tests.
     pub clock: Option<Arc<dyn Clock>>,
@@ -110,7 +112,7 @@ impl PostgresOptions {
         self
     }
 
-    /// Lets so many transactions commit at a time.
+    /// Lets so many transactions commit at a time, as many start instances, and as many store events.
     #[must_use]
     pub const fn with_committers(mut self, committers: usize) -> Self {
         self.committers = committers;

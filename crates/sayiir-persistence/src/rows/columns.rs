@@ -7,7 +7,10 @@ use sayiir_core::branch::{BranchId, JournalRef};
 use sayiir_core::control::SignalRequest;
 use sayiir_core::time::Timestamp;
 
-/// A row of a database. Whole numbers are read by the width that a strict database has for them.
+/// A row of a database. Whole numbers are read by the width that a strict database has for them. Which columns are asked for is in the
+/// [module's documentation](super#the-columns).
+///
+/// Where a method does not say "or null", null is an error; so is, everywhere, a column that is not there or is of another type.
 pub trait Columns {
     /// The store's error.
     type Error;
@@ -15,7 +18,7 @@ pub trait Columns {
     /// A small whole number, which stands for something.
     fn code(&self, column: &str) -> Result<i64, Self::Error>;
 
-    /// A count.
+    /// A count. A negative number, or one that is too large, is an error, such as [`unreadable`](Self::unreadable) makes.
     fn count(&self, column: &str) -> Result<u32, Self::Error>;
 
     /// A large whole number, or null.
@@ -30,7 +33,7 @@ pub trait Columns {
     /// Bytes, or null.
     fn bytes(&self, column: &str) -> Result<Option<Bytes>, Self::Error>;
 
-    /// A branch.
+    /// A branch, by its text ([`BranchId::from_stored`]). Null is an error: where a branch may be null, it is not asked for.
     fn branch(&self, column: &str) -> Result<BranchId, Self::Error>;
 
     /// A column holds what it must not.

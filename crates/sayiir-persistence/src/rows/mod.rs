@@ -4,6 +4,36 @@
 //! becomes of it. [`NewRow`] is a row of the journal on its way in. The names of the columns are those of the stores here
 //! (`sayiir-sqlite`, `sayiir-postgres`); a store with other tables takes what fits.
 //!
+//! # The columns
+//!
+//! So they are read by name, each by the method of [`Columns`] that heads its line; those in *italics* may be null. A negative
+//! number is unreadable, but for times (microseconds since 1970), `lane` and `definition`.
+//!
+//! [`BranchRow::read`]:
+//!
+//! - `number`: `run`, `revision`, *`lease`*, `input_revision`, `fork_revision`, *`lane`* (null is 0); times: `moved_at`, `attempt_at`,
+//!   *`due_at`*, *`run_at`*, *`progress_at`*
+//! - `code`: `phase`, `priority`; `count`: `crashes`, `attempt`, `pending`
+//! - `branch`: `branch`, `input_branch`; `text`: `node`, *`awaits`*
+//! - `bytes`: *`progress`*, read if `progress_at` is not null
+//!
+//! [`InstanceRow::read`], of an instance that is joined with its definition, if it has one:
+//!
+//! - `code`: `status` and `flag`: `paused`, which are a [`Stage`] together
+//! - `number`: `run`, *`previous`*, *`definition`* (the number of its row), `mail`, *`end_revision`*; times: `created_at`, `updated_at`,
+//!   *`request_at`*, *`cancel_at`*, *`pause_at`*
+//! - `branch`: `end_branch`, read if `end_revision` is not null
+//! - `bytes`: *`hash`* (32 of them), *`nonce`* (16, the most significant first)
+//! - `text`: `instance_id`, *`name`*, *`version`*, *`trace`*; and, read if the time of the same request is not null, *`request_reason`*,
+//!   *`request_by`*, *`cancel_reason`*, *`cancel_by`*, *`pause_reason`*, *`pause_by`*
+//!
+//! [`journal_row`]:
+//!
+//! - `number`: `run`, `revision`, *`lease`*, *`same_revision`*; time: `at`
+//! - `code`: `kind`; `count`: `attempt`
+//! - `branch`: `branch`, and `same_branch`, read if `same_revision` is not null
+//! - `text`: `node`, *`error`*; `bytes`: *`output`*, *`handed_on`*
+//!
 //! Invariant: a stored number keeps its meaning for ever, and one that no build knows is a corrupt store, not a guess.
 
 mod columns;

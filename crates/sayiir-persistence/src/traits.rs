@@ -66,8 +66,8 @@ pub trait SnapshotStore: MaybeSend + MaybeSync {
 
 /// Control requests and events.
 ///
-/// Weaker than a store's own operations: the two checks look, apply and then forget, one after the other. A crash in between
-/// leaves the request applied and still recorded, which asks for nothing more; of two that check at once both may say that they did.
+/// Weaker than a store's own operations: the two checks apply and then forget, one after the other. A crash in between
+/// leaves the request applied and still recorded, which asks for nothing more; of two that check at once, one says that it did.
 /// An event that is consumed is gone, whatever becomes of its consumer: a workflow's own wait uses it together with its step.
 ///
 /// ```
@@ -104,7 +104,7 @@ pub trait SignalStore: MaybeSend + MaybeSync {
     /// Takes the first waiting event of that name.
     fn consume_event(&self, instance_id: &str, name: &str) -> impl Future<Output = BackendResult<Option<Bytes>>> + MaybeSend;
 
-    /// Applies a recorded cancel; whether there was one. `interrupted` is the task that was about to run.
+    /// Applies a recorded cancel that waits to be applied; whether there was one. `interrupted` is the task that was about to run.
     fn check_and_cancel(&self, instance_id: &str, interrupted: Option<TaskId>) -> impl Future<Output = BackendResult<bool>> + MaybeSend;
 
     /// Applies a recorded pause, unless a cancel is recorded too; whether it did.

@@ -272,27 +272,21 @@ pub(crate) async fn send_event<S: Store + ?Sized>(store: &S, id: &str, name: &st
 }
 
 pub(crate) async fn check_and_cancel<S: Store + ?Sized>(store: &S, instance_id: &str) -> BackendResult<bool> {
-    check(store, instance_id, SignalKind::Cancel, ControlAction::Cancel).await
+    check(store, instance_id, SignalKind::Cancel).await
 }
 
 pub(crate) async fn check_and_pause<S: Store + ?Sized>(store: &S, instance_id: &str) -> BackendResult<bool> {
-    if store.requested_control(instance_id, SignalKind::Cancel).await?.is_some() {
-        return Ok(false);
-    }
-    check(store, instance_id, SignalKind::Pause, ControlAction::Pause).await
+    check(store, instance_id, SignalKind::Pause).await
 }
 
 /// Applies a recorded request, then forgets it. A crash in between leaves it applied and recorded,
 /// which asks for nothing more.
-async fn check<S: Store + ?Sized>(store: &S, id: &str, kind: SignalKind, action: ControlAction) -> BackendResult<bool> {
-    let Some(request) = store.requested_control(id, kind).await? else { return Ok(false) };
-    let outcome = store.control(ControlCommand { instance_id: Arc::from(id), action, request }).await?;
-    store.clear_control(id, kind).await?;
-    match outcome {
-        ControlOutcome::Applied | ControlOutcome::AlreadySo => Ok(true),
-        ControlOutcome::Finished(_) => Ok(false),
-        ControlOutcome::NotFound => Err(not_found(id)),
+async fn check<S: Store + ?Sized>(store: &S, id: &str, kind: SignalKind) -> BackendResult<bool> {
+    let applied = store.apply_requested(id, kind).await?;
+    if applied {
+        store.clear_control(id, kind).await?;
     }
+    Ok(applied)
 }
 
 pub(crate) async fn unpause<S: Store + ?Sized>(store: &S, instance_id: &str) -> BackendResult<WorkflowSnapshot> {

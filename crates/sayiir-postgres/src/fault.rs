@@ -36,6 +36,9 @@ pub(crate) enum Remedy {
     Again,
     /// One of the values cannot be stored, and nothing was written: run the members of a batch one by one.
     OneByOne,
+    /// A statement, or a wait for a lock, took longer than it may, and nothing was written: members that have nothing to do with each
+    /// other are run for themselves.
+    Apart,
     /// Tell the caller.
     Tell,
 }
@@ -64,6 +67,7 @@ impl Fault {
         };
         match error.code().as_deref() {
             Some("40P01" | "40001") => Remedy::Again,
+            Some("55P03" | "57014") => Remedy::Apart,
             Some(code) if ["22", "23", "54"].iter().any(|class| code.starts_with(class)) => Remedy::OneByOne,
             Some(_) | None => Remedy::Tell,
         }

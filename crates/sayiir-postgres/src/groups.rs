@@ -97,6 +97,7 @@ async fn work<G: Grouped>(core: Arc<Core>, jobs: Jobs<G>, caps: Caps) {
 async fn next<G: Grouped>(jobs: &Jobs<G>, caps: Caps) -> Option<Vec<Job<G>>> {
     let mut jobs = jobs.lock().await;
     let first = jobs.recv().await?;
+    // The last one may go over: it is not put back.
     let cost = |job: &Job<G>| job.request.extent().1 + ROW;
     let mut bytes = cost(&first);
     let mut taken = vec![first];
@@ -128,7 +129,7 @@ async fn serve<G: Grouped>(core: &Arc<Core>, group: Vec<Job<G>>) {
         }
         Err(fault) => match fault.remedy() {
             // Nothing was written.
-            Remedy::Again | Remedy::OneByOne => {
+            Remedy::Again | Remedy::OneByOne | Remedy::Apart => {
                 for job in group {
                     alone(core, job, false);
                 }

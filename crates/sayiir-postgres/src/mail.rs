@@ -1,7 +1,8 @@
 //! Events in groups: one statement stores them, and one more of the same transaction wakes those who wait for them.
 //!
 //! Invariant: of each instance, what is stored, told and woken is what its events would have come to one after the other, in the order
-//! in which they came. Those of an instance that has ended, or that others make or delete at the same time, go on alone.
+//! in which they came. Those of an instance that has ended, or that others make or delete at the same time, go on alone, and so do all of a
+//! group that met an error: of them, no order is kept.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

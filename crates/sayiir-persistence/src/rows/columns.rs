@@ -82,6 +82,6 @@ pub(super) fn request<R: Columns>(row: &R, [reason, by, at]: [&str; 3]) -> Resul
     Ok(Some(SignalRequest { reason: words(reason)?, requested_by: words(by)?, requested_at: at.into() }))
 }
 
-fn present<R: Columns, T>(column: &str, value: Option<T>) -> Result<T, R::Error> {
+pub(super) fn present<R: Columns, T>(column: &str, value: Option<T>) -> Result<T, R::Error> {
     value.ok_or_else(|| R::unreadable(column, "null".to_owned()))
 }

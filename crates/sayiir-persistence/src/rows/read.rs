@@ -11,7 +11,7 @@ use sayiir_core::priority::Priority;
 use sayiir_core::time::Timestamp;
 use sayiir_core::workflow::WorkflowStatus;
 
-use super::columns::{coded, maybe_number, maybe_ref, maybe_time, number, request, text, time};
+use super::columns::{coded, maybe_number, maybe_ref, maybe_time, number, present, request, text, time};
 use super::{Columns, Stage};
 use crate::records::{BranchSummary, InstanceSummary, Progress, RunState};
 use crate::store::Definition;
@@ -70,7 +70,7 @@ impl BranchRow {
             pending: row.count("pending")?,
             due_at: maybe_time(row, "due_at")?,
             awaits: row.text("awaits")?,
-            lane: row.number("lane")?.unwrap_or_default(),
+            lane: present::<R, _>("lane", row.number("lane")?)?,
             priority: coded(row, "priority", Priority::from_u8)?,
             run_at: maybe_time(row, "run_at")?,
             moved_at: time(row, "moved_at")?,

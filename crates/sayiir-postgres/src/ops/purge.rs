@@ -5,7 +5,7 @@ use sayiir_persistence::{PurgeRequest, Purgeable};
 use sqlx::Row;
 
 use crate::fault::Outcome;
-use crate::rows::{db, micros, most, text};
+use crate::rows::{db, most, text};
 use crate::tx::Tx;
 
 /// So many rows at a time.
@@ -51,8 +51,7 @@ pub(crate) const UNCLAIMED: &str = "SELECT i.instance_id FROM instance i WHERE i
      AND NOT EXISTS (SELECT 1 FROM event e WHERE e.run = i.run AND e.at > $1) ORDER BY i.definition, i.instance_id LIMIT $2";
 
 /// Locks those that still have not begun.
-pub(crate) const STILL_UNCLAIMED: &str =
-    "SELECT run FROM instance WHERE instance_id = ANY ($1::text[]) AND status = 0 ORDER BY instance_id FOR NO KEY UPDATE";
+pub(crate) const STILL_UNCLAIMED: &str = "SELECT run FROM instance WHERE instance_id = ANY ($1::text[]) AND status = 0 AND updated_at <= $2 ORDER BY instance_id FOR NO KEY UPDATE";
 
 /// Those of the locked ones to which nothing was sent before they were locked: in a statement that begins after that.
 pub(crate) const STILL_OLD: &str =
@@ -62,22 +61,37 @@ pub(crate) const STILL_OLD: &str =
 pub(crate) async fn purge(tx: &mut Tx<'_>, request: &PurgeRequest) -> Outcome<u64> {
     let PurgeRequest { what, older_than, limit } = request;
     tx.tell_time().await?;
-    let until = tx.now.as_micros().saturating_sub(micros(*older_than));
-    match what {
-        Purgeable::Ended { workflow } => ended(tx, workflow.as_deref(), until, most(*limit)).await,
-        Purgeable::UnclaimedEvents => unclaimed(tx, until, most(*limit)).await,
+    let until = (tx.now - *older_than).as_micros();
+    let mut removed = 0;
+    loop {
+        let left = limit.saturating_sub(removed);
+        let Purged { found, gone } = match what {
+            Purgeable::Ended { workflow } => ended(tx, workflow.as_deref(), until, most(left)).await?,
+            Purgeable::UnclaimedEvents => unclaimed(tx, until, most(left)).await?,
+        };
+        removed += gone;
+        // Some were found that somebody changed before they were locked: there may be more behind them.
+        if found < left || gone == left {
+            return Ok(u64::try_from(removed).unwrap_or(u64::MAX));
+        }
     }
 }
 
-async fn unclaimed(tx: &mut Tx<'_>, until: i64, most: i64) -> Outcome<u64> {
+/// How many were found to be old, and how many of those still were when they were locked.
+struct Purged {
+    found: usize,
+    gone: usize,
+}
+
+async fn unclaimed(tx: &mut Tx<'_>, until: i64, most: i64) -> Outcome<Purged> {
     let found = sqlx::query(UNCLAIMED).bind(until).bind(most).fetch_all(&mut *tx.conn).await?;
     let ids = found.iter().map(|row| Ok(row.try_get("instance_id")?)).collect::<Outcome<Vec<&str>>>()?;
-    let locked = sqlx::query(STILL_UNCLAIMED).bind(ids).fetch_all(&mut *tx.conn).await?;
+    let locked = sqlx::query(STILL_UNCLAIMED).bind(ids).bind(until).fetch_all(&mut *tx.conn).await?;
     let locked = locked.iter().map(|row| Ok(row.try_get("run")?)).collect::<Outcome<Vec<i64>>>()?;
     let old = sqlx::query(STILL_OLD).bind(locked).bind(until).fetch_all(&mut *tx.conn).await?;
     let runs = old.iter().map(|row| Ok(row.try_get("run")?)).collect::<Outcome<Vec<i64>>>()?;
     delete(tx, &runs).await?;
-    Ok(u64::try_from(runs.len()).unwrap_or(u64::MAX))
+    Ok(Purged { found: found.len(), gone: runs.len() })
 }
 
 /// Deletes all rows of runs but their journals.
@@ -94,13 +108,13 @@ async fn delete(tx: &mut Tx<'_>, runs: &[i64]) -> Outcome<()> {
     Ok(())
 }
 
-async fn ended(tx: &mut Tx<'_>, workflow: Option<&str>, until: i64, most: i64) -> Outcome<u64> {
+async fn ended(tx: &mut Tx<'_>, workflow: Option<&str>, until: i64, most: i64) -> Outcome<Purged> {
     let asked = sqlx::query(ENDED).bind(workflow).bind(until).bind(most);
     let found = asked.fetch_all(&mut *tx.conn).await?;
     let ids = found.iter().map(|row| Ok(row.try_get("instance_id")?)).collect::<Outcome<Vec<&str>>>()?;
     let locked = sqlx::query(STILL_ENDED).bind(ids).bind(until).fetch_all(&mut *tx.conn).await?;
     if locked.is_empty() {
-        return Ok(0);
+        return Ok(Purged { found: found.len(), gone: 0 });
     }
     let (mut runs, mut journals) = (Vec::with_capacity(locked.len()), Vec::with_capacity(locked.len()));
     for row in &locked {
@@ -114,7 +128,7 @@ async fn ended(tx: &mut Tx<'_>, workflow: Option<&str>, until: i64, most: i64) -
     let sql = "INSERT INTO purge SELECT unnest($1::bigint[]) ON CONFLICT DO NOTHING";
     sqlx::query(sql).bind(journals).execute(&mut *tx.conn).await?;
     (tx.news.purge, tx.news.control) = (true, true);
-    Ok(u64::try_from(locked.len()).unwrap_or(u64::MAX))
+    Ok(Purged { found: found.len(), gone: locked.len() })
 }
 
 /// Notes a run whose journal is no longer wanted.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use fastrand::Rng;
 use futures_util::future::join_all;
@@ -12,7 +13,7 @@ use sayiir_persistence::{
     BranchView, ControlAction, ControlCommand, InMemoryBackend, NewEvent, SendOutcome, StartOutcome, Store, StoreError,
 };
 use sayiir_pg_testserver::{PgServer, Settings, shared};
-use sayiir_postgres::PostgresBackend;
+use sayiir_postgres::{PoolOptions, PostgresBackend, PostgresOptions};
 use sayiir_store_testkit::{TestClock, wait};
 use sqlx::PgConnection;
 
@@ -157,6 +158,23 @@ fn all_are_whole(conn: &mut PgConnection, count: usize) {
     let counted = "SELECT count(*) FROM instance i WHERE mail <> (SELECT count(*) FROM event e WHERE e.run = i.run) \
                    OR mail <> (SELECT coalesce(max(seq), 0) FROM event e WHERE e.run = i.run)";
     assert_eq!(number(conn, counted), 0);
+}
+
+#[test]
+fn an_instance_that_somebody_locks_for_long_holds_up_no_others_events() {
+    let schema = fresh_schema() + "_held";
+    let pool = PoolOptions { statement_timeout: Some(Duration::from_secs(3)), ..PoolOptions::default() };
+    let store = open(PostgresOptions { pool, ..options(&schema).with_committers(1) });
+    wait(store.put_event(event("held", "go", ""))).unwrap();
+    let url = shared().unwrap().url();
+    let (mut plug, mut held) = (raw(&url, &schema), raw(&url, &schema));
+    execute(&mut held, "BEGIN; SELECT 1 FROM instance WHERE instance_id = 'held' FOR UPDATE");
+    let answers =
+        in_one_group(&store, &mut plug, &schema, vec![event("free", "go", ""), event("held", "go", ""), event("other", "go", "")]);
+    execute(&mut held, "COMMIT");
+    assert!(matches!(&answers[1], Err(StoreError::Unavailable { .. })), "{answers:?}");
+    assert!(matches!((&answers[0], &answers[2]), (Ok(SendOutcome::Stored(1)), Ok(SendOutcome::Stored(1)))), "{answers:?}");
+    assert_eq!(wait(store.put_event(event("held", "go", ""))).unwrap(), SendOutcome::Stored(2), "what was not answered was not stored");
 }
 
 #[test]

@@ -23,6 +23,16 @@ const AGAIN_MS = 5_000;
 /** The most branches that an alarm takes up before it looks again. */
 const AT_ONCE = 100;
 
+/** When the first branch of the definitions `?1` (a list of hashes) is due: one look into the index for each lane and priority. */
+const NEXT =
+  "SELECT min((SELECT min(run_at) FROM sayiir_branch WHERE lane = l.id AND priority = p.value AND run_at IS NOT NULL)) AS at " +
+  "FROM json_each(?1) h JOIN sayiir_definition d ON d.hash = h.value JOIN sayiir_lane l ON l.definition = d.id, json_each('[1,2,3,4,5]') p";
+
+/** The definitions besides `?1` of which something is due at `?2`. */
+const NOT_SERVED =
+  "SELECT name, hash FROM sayiir_definition d WHERE hash NOT IN (SELECT value FROM json_each(?1)) AND EXISTS (SELECT 1 FROM sayiir_lane l, " +
+  "json_each('[1,2,3,4,5]') p WHERE l.definition = d.id AND EXISTS (SELECT 1 FROM sayiir_branch WHERE lane = l.id AND priority = p.value AND run_at <= ?2))";
+
 /**
  * The base of a Durable Object that holds one instance, or a shard of them. Say which workflows it runs:
  *
@@ -41,13 +51,22 @@ export abstract class SayiirDurableObject<Env = unknown> extends DurableObject<E
   /** The instance of the engine that it was last asked with. */
   #generation: number | undefined;
 
+  /** Whether it has looked for what is due: an object before it may have run fewer workflows, and set no alarm for the others. */
+  #looked = false;
+
+  /** Definitions of which something is due, and of which that was said. */
+  readonly #missed = new Set<string>();
+
   /** Goes on at once with what an object of this id held before: it was evicted, or its code was replaced, or it crashed. */
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#takeOver();
   }
 
-  /** The workflows whose instances this object runs; of several versions of one, the first starts new instances. */
+  /**
+   * The workflows whose instances this object runs; of several versions of one, the first starts new instances. An instance goes on with the
+   * definition that it was begun with: leave that here until its instances have ended.
+   */
   abstract workflows(): readonly Workflow[];
 
   /** How its engine works. */
@@ -129,10 +148,29 @@ export abstract class SayiirDurableObject<Env = unknown> extends DurableObject<E
     try {
       const { failed } = await this.resumeAll();
       for (const { instanceId, error } of failed) console.error(`instance ${instanceId} could not go on: ${error}`);
+      this.#sayMissed();
       this.#setAlarm();
     } catch (error) {
       console.error("the instances of this object could not be driven; trying again soon", error);
-      await this.ctx.storage.setAlarm(Date.now() + AGAIN_MS);
+      this.#alarmAt = Date.now() + AGAIN_MS;
+      await this.ctx.storage.setAlarm(this.#alarmAt);
+    }
+  }
+
+  /** The hashes of its workflows, as a list of JSON. */
+  #served(): string {
+    return JSON.stringify(this.workflows().map(({ definitionHash }) => definitionHash));
+  }
+
+  /** Says what nobody drives on, each definition once. */
+  #sayMissed(): void {
+    const found = this.ctx.storage.sql.exec<{ name: string; hash: string }>(NOT_SERVED, this.#served(), Date.now() * 1000).toArray();
+    for (const { name, hash } of found.filter(({ hash }) => !this.#missed.has(hash))) {
+      this.#missed.add(hash);
+      console.error(
+        `instances of the workflow ${JSON.stringify(name)} with the definition ${hash} are due, and this object does not run it: ${this.#known()}. ` +
+          "They wait until workflows() has that definition again, behind the new one of that name",
+      );
     }
   }
 
@@ -153,7 +191,10 @@ export abstract class SayiirDurableObject<Env = unknown> extends DurableObject<E
    * its revision and has the lease from then on, and a renewal before that is a lease as good as any.
    */
   #takeOver(): void {
-    if (expireLeases(this.ctx.storage)) this.#setAlarm();
+    if (!expireLeases(this.ctx.storage)) return;
+    // In the constructor, workflows() may need fields that are not there yet.
+    this.#alarmAt = Date.now();
+    void this.ctx.storage.setAlarm(this.#alarmAt);
   }
 
   /** Asks the engine. An error has its code in its name: on the other side of the RPC it is the begin of the text, and no class is left. */
@@ -164,18 +205,21 @@ export abstract class SayiirDurableObject<Env = unknown> extends DurableObject<E
     if (this.#generation !== undefined && this.#generation !== generation) this.#takeOver();
     this.#generation = generation;
     try {
-      return await ask(new Engine(database, this.ctx, { ...this.engineOptions(), ...options }));
+      const answer = await ask(new Engine(database, this.ctx, { ...this.engineOptions(), ...options }));
+      if (!this.#looked) this.#setAlarm();
+      this.#looked = true;
+      return answer;
     } catch (error) {
       throw leaving(error);
     }
   }
 
   /**
-   * Sets the alarm for what is due first: in the very turn of the write, so that both are stored or neither is. An alarm that is
+   * Sets the alarm for what is due first of its workflows (what it cannot drive would wake it for ever): in the very turn of the write, so that both are stored or neither is. An alarm that is
    * set for earlier stays: it finds nothing to do and is set anew, which costs less than to move it with each lease.
    */
   #setAlarm(): void {
-    const [row] = this.ctx.storage.sql.exec<{ at: number | null }>("SELECT min(run_at) AS at FROM sayiir_branch WHERE run_at IS NOT NULL");
+    const [row] = this.ctx.storage.sql.exec<{ at: number | null }>(NEXT, this.#served());
     if (row?.at == null) return;
     const at = Math.ceil(row.at / 1000);
     if (this.#alarmAt !== undefined && this.#alarmAt <= at) return;

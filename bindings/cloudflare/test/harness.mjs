@@ -96,6 +96,8 @@ export class World {
   /** The same for those that are not named there. */
   anyTask = undefined;
   isolate = 0;
+  /** Workflows that objects do not run, from the next start. */
+  notServed = [];
 
   async start() {
     modules ??= await bundle();
@@ -105,6 +107,7 @@ export class World {
       d1Persist: join(this.#persist, "d1"),
       durableObjects: { INSTANCES: { className: "Instances", useSQLite: true } },
       durableObjectsPersist: join(this.#persist, "do"),
+      bindings: { NOT_SERVED: this.notServed },
       serviceBindings: { TEST: (request) => this.#answer(request, isolate) },
     });
     return this;

@@ -82,14 +82,14 @@ test("d1: staleAfter after its isolate went, the very next call takes an instanc
 
 test("d1: what an isolate still drives is not stale, however long its task takes", async () => {
   const id = newId("slow");
-  const engine = { leaseMs: 500 };
+  const engine = { leaseMs: 4000 };
   const { promise: ended, resolve: end } = deferred();
   world.tasks.set("two", ({ instanceId }) => (instanceId === id ? ended : {}));
   const there = world.next((told) => told.instanceId === id && told.name === "two");
   const driven = world.call("d1", "run", ["linear", id, 1], { engine });
   await there;
-  await pause(2000);
-  const { resumed } = await world.call("d1", "resumeAll", [["linear"], { staleAfter: 1 }], { engine });
+  await pause(6000);
+  const { resumed } = await world.call("d1", "resumeAll", [["linear"], { staleAfter: 4 }], { engine });
   assert.ok(!resumed.includes(id), "it was taken from the isolate that drives it");
   end({});
   assert.equal((await driven).status, "completed");
@@ -191,6 +191,33 @@ test("do: what an evicted isolate left goes on by itself in the next one", async
     await there;
     const end = own.next((told) => told.instanceId === id && told.name === "three");
     await own.restart();
+    await end;
+    assert.deepEqual(own.namesOf(id), ["one", "two", "two", "three"]);
+  } finally {
+    await own.end();
+  }
+});
+
+test("do: what is due of a workflow that is not there any more wakes nobody, and goes on when it is back", { timeout: 60_000 }, async () => {
+  const own = await new World().start();
+  try {
+    const id = newId("replaced");
+    own.tasks.set("two", () => (own.isolate < 3 ? "hang" : {}));
+    const there = own.next((told) => told.instanceId === id && told.name === "two");
+    own.call("do", "run", ["linear", id, 1]).catch(() => "thrown away");
+    await there;
+    own.notServed = ["linear"];
+    await own.restart();
+    assert.equal((await own.call("do", "status", [id])).status, "in_progress");
+    await pause(1000);
+    const alarms = await own.call("do", "alarms", [id]);
+    assert.ok(alarms >= 1 && alarms <= 3, `${alarms} alarms`);
+    // Other workflows of the object go on.
+    assert.equal((await own.call("do", "run", ["child", newId("other"), 1], { object: id })).status, "completed");
+    own.notServed = [];
+    await own.restart();
+    const end = own.next((told) => told.instanceId === id && told.name === "three");
+    assert.equal((await own.call("do", "status", [id])).status, "in_progress");
     await end;
     assert.deepEqual(own.namesOf(id), ["one", "two", "two", "three"]);
   } finally {

@@ -62,12 +62,24 @@ export class Instances extends SayiirDurableObject {
   /** So long that a test would fail that waited for its end: a fresh object waits for none of those before it. */
   #leaseMs = 600_000;
 
+  #alarms = 0;
+
   engineOptions() {
     return { leaseMs: this.#leaseMs };
   }
 
   workflows() {
-    return Object.values(flows);
+    return Object.values(flows).filter(({ workflowId }) => !env.NOT_SERVED.includes(workflowId));
+  }
+
+  /** How often its alarm went off. */
+  alarms() {
+    return this.#alarms;
+  }
+
+  async alarm() {
+    this.#alarms += 1;
+    await super.alarm();
   }
 
   /** With a tag, the test is asked before and after each write of this object, until the object is thrown away. */

@@ -9,7 +9,10 @@ const paced = Array.from({ length: 8 }).reduce(
   flow("paced"),
 ).build();
 
-const long = flow("long").then("long", async (ms) => (await rest(ms), "done")).build();
+/** Called when the task of `long` begins. */
+let begins = () => {};
+
+const long = flow("long").then("long", async (ms) => (begins(), await rest(ms), "done")).build();
 
 const short = flow("short").then("add", (x) => x + 1).build();
 
@@ -29,9 +32,10 @@ async function perform(env, { method, store, flow, id, input, options, engineOpt
   const object = () => env.OBJECTS.get(env.OBJECTS.idFromName(id));
   if (method === "panic") {
     // One run is under way when the engine panics.
+    const there = new Promise((resolve) => (begins = resolve));
     const begun = store === "object" ? object().run("long", id, 400, engineOptions) : (await Engine.create(env.DB, engineOptions)).run(long, id, 400);
     const running = begun.then(() => "completed", (error) => `${error.name}: ${error.message}`);
-    await rest(150);
+    await Promise.race([there, running]);
     const panic = await failByPanic("a mistake of ours").then(() => "nothing", (error) => `${error.name}: ${error.message}`);
     return { running: await running, panic };
   }

@@ -38,7 +38,8 @@ async function told(line) {
   if (open === "object") return JSON.stringify({ home: `object ${++objects}` });
   if (open === "d1") {
     const home = free.pop() ?? (await new Promise((resolve) => waiting.push(resolve)));
-    await ask(JSON.stringify({ home, wipe: true }));
+    const answer = await ask(JSON.stringify({ home, wipe: true }));
+    if (!/^\{"rows"/.test(answer)) throw new Error(`${home} could not be wiped: ${answer}`);
     return JSON.stringify({ home });
   }
   if (names.includes(close)) (waiting.shift() ?? ((name) => free.push(name)))(close);
@@ -56,11 +57,27 @@ const server = createServer(async (socket) => {
 await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
 
 const [program, ...args] = process.argv.slice(2);
-const child = spawn(program, args, { stdio: "inherit", env: { ...process.env, SAYIIR_WORKERD: String(server.address().port) }, timeout: MOST_MS });
+const env = { ...process.env, SAYIIR_WORKERD: String(server.address().port), RUST_TEST_THREADS: "8" };
+// A group of its own: what it starts ends with it.
+const child = spawn(program, args, { stdio: "inherit", env, detached: true });
+const signal = (name) => {
+  try {
+    if (child.pid !== undefined) process.kill(-child.pid, name);
+  } catch (error) {
+    if (error.code !== "ESRCH") throw error;
+  }
+};
+const timer = setTimeout(() => (console.error(`${program} took longer than ${MOST_MS} ms`), signal("SIGKILL")), MOST_MS);
+// Before Miniflare hears it, which ends this process.
+for (const name of ["SIGINT", "SIGTERM"]) process.prependListener(name, () => signal(name));
+process.on("exit", () => {
+  if (child.exitCode === null && child.signalCode === null) signal("SIGKILL");
+  rmSync(persist, { recursive: true, force: true });
+});
 const code = await new Promise((resolve) => {
   child.on("error", (error) => (console.error(`could not run ${program}: ${error.message}`), resolve(1)));
   child.on("exit", (code, signal) => (signal && console.error(`${program} was ended by ${signal}`), resolve(code ?? 1)));
 });
+clearTimeout(timer);
 await worker.dispose();
-rmSync(persist, { recursive: true, force: true });
 process.exit(code);

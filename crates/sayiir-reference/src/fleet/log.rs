@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sayiir_core::journal::JournalRow;
 use sayiir_core::time::Timestamp;
@@ -20,6 +21,8 @@ pub(super) enum Line {
     Begun { instance: Arc<str>, name: String, iterations: Vec<u32>, path: Arc<str>, at: i64 },
     /// The store handed out a branch that stood at this node; it was asked then.
     Handed { instance: Arc<str>, path: Arc<str>, asked: i64 },
+    /// A write with what this node came to was acknowledged.
+    Stored { instance: Arc<str>, path: Arc<str>, told: i64 },
     /// A write was refused: it was not the writer's branch any more.
     Refused,
 }
@@ -56,6 +59,8 @@ pub(super) struct Noted {
     pub(super) begun: BTreeMap<Arc<str>, Vec<Begun>>,
     /// At which nodes branches were handed out, by instance, and when that was asked for.
     pub(super) handed: BTreeMap<Arc<str>, Vec<(Arc<str>, Timestamp)>>,
+    /// When what a node came to was acknowledged first, by instance.
+    pub(super) stored: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Timestamp>>,
     /// How many writes were refused.
     pub(super) refused: u64,
 }
@@ -71,6 +76,11 @@ pub(super) fn read(directory: &Path) -> anyhow::Result<Noted> {
                 Line::Handed { instance, path, asked } => {
                     noted.handed.entry(instance).or_default().push((path, Timestamp::from_micros(asked)));
                 }
+                Line::Stored { instance, path, told } => {
+                    let told = Timestamp::from_micros(told);
+                    let first = noted.stored.entry(instance).or_default().entry(path).or_insert(told);
+                    *first = told.min(*first);
+                }
                 Line::Begun { instance, name, iterations, path, at } => {
                     let begun = Begun { step: (name, iterations), path, at: Timestamp::from_micros(at) };
                     noted.begun.entry(instance).or_default().push(begun);
@@ -81,14 +91,19 @@ pub(super) fn read(directory: &Path) -> anyhow::Result<Noted> {
     Ok(noted)
 }
 
-/// No branch may be handed out at a node whose result was stored when it was asked for. (A task may *begin* after its result was
-/// stored: on a worker that was handed it before, stood still, and does not know yet that another has done it.)
+/// Longer than it takes until others see a write: its time is that of its begin, and whoever made it may have died before it was told.
+const SEEN_WITHIN: Duration = Duration::from_secs(2);
+
+/// No branch may be handed out at a node whose result was acknowledged, or can be seen, when it was asked for. (A task may *begin* after
+/// its result was stored: on a worker that was handed it before, stood still, and does not know yet that another has done it.)
 ///
 /// # Errors
 ///
 /// The first that was.
-pub(super) fn again(journal: &[JournalRow], handed: &[(Arc<str>, Timestamp)]) -> Result<(), String> {
-    let stored: BTreeMap<&str, Timestamp> = results(journal).map(|row: &JournalRow| (&*row.node, row.at)).collect();
+pub(super) fn again(journal: &[JournalRow], noted: &Noted, instance: &str) -> Result<(), String> {
+    let (told, handed) = (noted.stored.get(instance), noted.handed.get(instance).map_or(&[][..], Vec::as_slice));
+    let seen = |row: &JournalRow| told.and_then(|told| told.get(&row.node)).copied().unwrap_or(row.at + SEEN_WITHIN);
+    let stored: BTreeMap<&str, Timestamp> = results(journal).map(|row: &JournalRow| (&*row.node, seen(row))).collect();
     let repeated = handed.iter().find(|(path, asked)| stored.get(&**path).is_some_and(|at| at < asked));
     repeated.map_or(Ok(()), |(path, _)| Err(format!("{path} was handed out again though its result was stored")))
 }
@@ -109,8 +124,8 @@ mod tests {
         let handed = |asked| Line::Handed { instance: Arc::from("i"), path: Arc::from("t1"), asked };
         log.add(&handed(1));
         log.add(&handed(3));
-        let Noted { begun, handed, refused } = read(directory.path())?;
-        assert_eq!((begun.values().flatten().count(), refused), (1, 1));
+        let mut noted = read(directory.path())?;
+        assert_eq!((noted.begun.values().flatten().count(), noted.refused), (1, 1));
 
         let stored = JournalRow {
             run: RunNumber(1),
@@ -126,9 +141,17 @@ mod tests {
             error: None,
             at: Timestamp::from_micros(2),
         };
-        let handed: Vec<_> = handed.into_values().flatten().collect();
-        assert!(again(std::slice::from_ref(&stored), &handed[..1]).is_ok());
-        assert!(again(&[stored], &handed).is_err());
+        let journal = [stored];
+        assert!(again(&journal, &noted, "i").is_ok(), "nobody was told, and it may not have been seen yet");
+        for (told, is_ok) in [(4, true), (2, false)] {
+            log.add(&Line::Stored { instance: Arc::from("i"), path: Arc::from("t1"), told });
+            noted = read(directory.path())?;
+            assert_eq!(again(&journal, &noted, "i").is_ok(), is_ok, "told at {told}, handed out when asked at 3");
+        }
+        log.add(&handed(2 + i64::try_from(SEEN_WITHIN.as_micros())? + 1));
+        noted = read(directory.path())?;
+        noted.stored.clear();
+        assert!(again(&journal, &noted, "i").is_err(), "long after it was stored");
         Ok(())
     }
 }

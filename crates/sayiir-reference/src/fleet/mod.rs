@@ -230,8 +230,7 @@ async fn conclude(
     }
     let journal = store.journal(record.summary.run, None, usize::MAX).await?;
     let begun = noted.begun.get(&*errand.id).map_or(&[][..], Vec::as_slice);
-    let handed = noted.handed.get(&*errand.id).map_or(&[][..], Vec::as_slice);
-    let verdict = judge(&errand.reference, errand.case.control, &record, &journal, begun).and_then(|()| again(&journal, handed));
+    let verdict = judge(&errand.reference, errand.case.control, &record, &journal, begun).and_then(|()| again(&journal, noted, &errand.id));
     if let Err(what) = verdict {
         findings.mismatches.push(told(options, errand, &what));
     }

@@ -111,11 +111,18 @@ impl Store for Noting {
 
     fn commit(&self, lease: LeaseId, transitions: Vec<Transition>) -> StoreFuture<'_, Vec<CommitOutcome>> {
         Box::pin(async move {
-            let outcomes = self.inner.commit(lease, transitions).await?;
-            for outcome in &outcomes {
+            let outcomes = self.inner.commit(lease, transitions.clone()).await?;
+            let told = SystemClock.now().as_micros();
+            for (Transition { instance_id, entry, .. }, outcome) in transitions.iter().zip(&outcomes) {
                 match outcome {
                     CommitOutcome::Refused(Refusal::Replaced | Refusal::Ended | Refusal::LeaseLost) => self.log.add(&Line::Refused),
-                    CommitOutcome::Accepted { .. } | CommitOutcome::AlreadyAccepted | CommitOutcome::Refused(Refusal::Moved) => {}
+                    CommitOutcome::Refused(Refusal::Moved) => {}
+                    CommitOutcome::Accepted { .. } | CommitOutcome::AlreadyAccepted => {
+                        if let Some(entry) = entry.as_ref().filter(|entry| entry.kind.is_result()) {
+                            let (instance, path) = (Arc::clone(instance_id), Arc::clone(&entry.node));
+                            self.log.add(&Line::Stored { instance, path, told });
+                        }
+                    }
                 }
             }
             Ok(outcomes)
